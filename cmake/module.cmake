@@ -1,6 +1,7 @@
 # supervise_module(NAME SOURCES ... HEADERS ... LINK ...)
-# An object library supervise_NAME; all of them together make the library supervise::supervise.
-# HEADERS are the public ones, installed below include/.
+# A static library supervise_NAME, so that a test links one module and what lies below it; all of
+# them together make the library supervise::supervise. HEADERS are the public ones, installed
+# below include/.
 add_library(supervise_warnings INTERFACE)
 target_compile_options(supervise_warnings INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual
@@ -9,10 +10,11 @@ target_compile_options(supervise_warnings INTERFACE
 function(supervise_module name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;HEADERS;LINK")
     set(target supervise_${name})
-    add_library(${target} OBJECT ${arg_SOURCES})
+    add_library(${target} STATIC ${arg_SOURCES})
     target_include_directories(${target} PUBLIC
         ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/include)
-    target_link_libraries(${target} PUBLIC ${arg_LINK} PRIVATE supervise_warnings)
+    target_link_libraries(${target} PUBLIC ${arg_LINK}
+        PRIVATE $<BUILD_INTERFACE:supervise_warnings>)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     list(TRANSFORM arg_HEADERS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
     set_property(GLOBAL APPEND PROPERTY SUPERVISE_MODULES ${target})
