@@ -40,7 +40,7 @@ step() {
     local pid=$!
     set +m
     # shellcheck disable=SC2064 # the pid of now is meant
-    trap "kill -TERM -- -$pid 2>/dev/null; wait $pid 2>/dev/null; exit 130" INT TERM
+    trap "kill -TERM -- -$pid 2>/dev/null; wait $pid 2>/dev/null || true; exit 130" INT TERM
     while kill -0 "$pid" 2>/dev/null; do
         if [ -t 1 ]; then
             printf '\r\033[K%s ... %d s  %s' "$text" $((SECONDS - started)) "$(last_progress "$log")"
