@@ -1,0 +1,152 @@
+"""The frames of ipc/PROTOCOL.md as values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional, Union
+
+from supervise._ids import Id
+
+
+class BadFrame(ValueError):
+    """The peer broke the protocol. The connection cannot go on."""
+
+
+class Done(NamedTuple):
+    id: Optional[Id]
+
+
+class Failed(NamedTuple):
+    error_type: str
+    message: str
+    traceback: str
+
+
+class Lost(NamedTuple):
+    cause: str
+    detail: str
+
+
+Report = Union[Done, Failed, Lost]
+
+
+class TaskInfo(NamedTuple):
+    """None: the pool's own; a limit of 0: none at all."""
+
+    name: str
+    soft_time_limit_ms: Optional[int]
+    time_limit_ms: Optional[int]
+    retries: Optional[int]
+
+
+class Hello(NamedTuple):
+    version_min: int
+    version_max: int
+    role: int
+    pid: int
+    software: str
+
+
+class Welcome(NamedTuple):
+    version: int
+    limit: int
+    slot: int
+    incarnation: int
+    pool: str
+    software: str
+
+
+class Register(NamedTuple):
+    tasks: tuple[TaskInfo, ...]
+
+
+class StartFailed(NamedTuple):
+    error_type: str
+    message: str
+
+
+class JobFrame(NamedTuple):
+    id: int
+    attempt: int
+    soft_deadline_ns: int
+    deadline_ns: int
+    task: str
+    args: tuple[Id, ...]
+    descriptor: bool
+
+
+class DoneFrame(NamedTuple):
+    id: int
+    report: Report
+    descriptor: bool
+
+
+class Submit(NamedTuple):
+    first_tag: int
+    priority: int
+    task: str
+    jobs: tuple[tuple[Id, ...], ...]
+    descriptor: bool
+
+
+class Accepted(NamedTuple):
+    first_tag: int
+    jobs: int
+    first_id: int
+
+
+class Refused(NamedTuple):
+    first_tag: int
+    jobs: int
+    reason: str
+    message: str
+
+
+class Entry(NamedTuple):
+    id: int
+    state: int
+    attempts: int
+    report: Report
+
+
+class Result(NamedTuple):
+    entries: tuple[Entry, ...]
+
+
+class Cancel(NamedTuple):
+    terminate: bool
+    ids: tuple[int, ...]
+
+
+class Trimmed(NamedTuple):
+    collected: int
+
+
+class Ping(NamedTuple):
+    token: int
+
+
+class Pong(NamedTuple):
+    token: int
+
+
+class Close(NamedTuple):
+    reason: str
+    message: str
+
+
+class Ready(NamedTuple):
+    pass
+
+
+class Trim(NamedTuple):
+    pass
+
+
+class Retire(NamedTuple):
+    pass
+
+
+Message = Union[
+    Hello, Welcome, Register, Ready, StartFailed, JobFrame, DoneFrame, Submit, Accepted, Refused,
+    Result, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close,
+]  # fmt: skip
