@@ -3,6 +3,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -16,7 +17,7 @@ Result<std::pair<UniqueFd, UniqueFd>> make_channel_pair();
 
 /// One end of a SOCK_SEQPACKET connection: one frame a record, sent and received without blocking;
 /// the coroutine waits only when the kernel has nothing or no room. Owned by whoever serves the
-/// peer; never closes by itself.
+/// peer; an error never closes it, only close() and the destructor do.
 class Channel {
   public:
     Channel(boost::asio::any_io_executor executor, UniqueFd socket);
@@ -24,16 +25,18 @@ class Channel {
     enum class SendStatus {
         sent,
         full,    ///< the peer does not read: wait_writable(), then again
-        closed,  ///< the peer has gone
+        closed,  ///< the peer has gone; what it sent before may still be received
     };
-    /// `descriptor` (or -1) travels by SCM_RIGHTS; it stays the caller's.
+    /// `descriptor` (or -1) travels by SCM_RIGHTS; it stays the caller's. A frame is not empty.
     SendStatus send(std::string_view frame, int descriptor = -1);
 
     struct Received {
         enum class Status { frame, none, closed } status = Status::none;
         std::string_view frame;  ///< in the channel's own buffer, until the next receive()
-        bool truncated = false;  ///< the record was longer than a frame may be
-        UniqueFd descriptor;     ///< what came along; more than one is closed at once
+        /// The record was longer than a frame may be, or not exactly one of its descriptors could
+        /// be taken. All of them are closed then, and the frame is a bad one.
+        bool truncated = false;
+        UniqueFd descriptor;  ///< what came along
     };
     /// The next record, if there is one. An empty record counts as closed: on this kind of socket
     /// end of stream reads as one (unix(7)).
@@ -43,7 +46,7 @@ class Channel {
     /// unix_release_sock). Known after receive() said closed.
     bool closed_with_unread() const { return reset_; }
 
-    /// Both throw `operation_aborted` when cancelled.
+    /// Both throw `operation_aborted` when cancelled, and end at once when the peer has gone.
     boost::asio::awaitable<void> wait_readable();
     boost::asio::awaitable<void> wait_writable();
 
@@ -53,7 +56,13 @@ class Channel {
   private:
     boost::asio::posix::stream_descriptor socket_;
     bool reset_ = false;
+    bool kernel_is_short_ = false;  ///< the last send() found no memory, not a full socket
     alignas(8) char buffer_[1025];  ///< one more than a frame, to see a longer one
 };
+
+/// Takes out of the socket `fd` all records that its owner has not read, and how many there were.
+/// For the peer's end after its process died: its frames were sent, but never begun. Whoever wants
+/// that keeps a duplicate of the end. Descriptors that came along are closed.
+Result<std::size_t> drain_unread(int fd, const std::function<void(std::string_view frame)>& take);
 
 }  // namespace supervise::ipc

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,18 +9,15 @@
 #include <variant>
 #include <vector>
 
+#include "ipc/ids.hpp"
+#include "ipc/limits.hpp"
+#include "ipc/refusal.hpp"
+#include "ipc/report.hpp"
 #include "supervise/job.hpp"
 
 /// What crosses a socket, as values and as bytes. No I/O here. ipc/PROTOCOL.md is the contract.
 /// Byte views are string_views; a decoded message points into the frame it came from.
 namespace supervise::ipc {
-
-inline constexpr std::uint16_t protocol_version = 1;
-inline constexpr std::size_t max_frame = 1024;  ///< bytes, header included
-inline constexpr std::size_t header_size = 8;
-inline constexpr std::size_t max_report = 1000;  ///< bytes of an encoded Report
-inline constexpr std::size_t max_args = 960;     ///< bytes of one job's encoded arguments
-inline constexpr std::size_t max_text = 255;     ///< bytes of a task name or a text ID
 
 enum class Role : std::uint8_t { client = 1, worker = 2 };
 
@@ -58,34 +56,25 @@ struct Job {
     std::uint64_t soft_deadline_ns = 0;  ///< CLOCK_MONOTONIC; 0: none
     std::uint64_t deadline_ns = 0;
     std::string_view task;
-    std::string_view args;  ///< encoded: u8 count, then IDs
+    std::string_view args;    ///< encoded: u8 count, then IDs
+    bool descriptor = false;  ///< one comes along (SCM_RIGHTS)
 };
 struct Done {
     std::uint64_t id = 0;
     std::string_view report;  ///< encoded Report, outcome done or failed
+    bool descriptor = false;  ///< as in Job
 };
 struct Submit {
     std::uint32_t first_tag = 0;  ///< entry i has tag first_tag + i
     std::uint8_t priority = 0;    ///< 0..9, 9 goes first
     std::string_view task;
     std::vector<std::string_view> jobs;  ///< each one's encoded arguments
+    bool descriptor = false;             ///< as in Job; then there is one job
 };
 struct Accepted {
     std::uint32_t first_tag = 0;
     std::uint16_t count = 0;
     std::uint64_t first_id = 0;  ///< consecutive
-};
-enum class Refusal : std::uint8_t {
-    queue_full = 1,
-    unknown_task = 2,
-    stopping = 3,
-    degraded = 4,
-    not_permitted = 5,
-    too_many_clients = 6,
-    bad_frame = 7,
-    slow_reader = 8,
-    version = 9,
-    no_hello = 10,
 };
 struct Refused {
     std::uint32_t first_tag = 0;
@@ -96,14 +85,15 @@ struct Refused {
 struct ResultEntry {
     std::uint64_t id = 0;
     JobState state = JobState::done;  ///< done, failed, lost or dead
-    std::uint16_t attempts = 1;
+    std::uint16_t attempts = 1;       ///< 0: cancelled before it began
     std::string_view report;
 };
 struct ResultBatch {
     std::vector<ResultEntry> entries;
 };
 struct Cancel {
-    bool terminate = false;  ///< a running job's worker is killed; else only a queued job is taken out
+    bool terminate =
+        false;  ///< a running job's worker is killed; else only a queued job is taken out
     std::vector<std::uint64_t> ids;
 };
 struct Trim {};
@@ -122,9 +112,9 @@ struct Close {
     std::string_view message;
 };
 
-using Message = std::variant<Hello, Welcome, Register, Ready, StartFailed, Job, Done, Submit,
-                             Accepted, Refused, ResultBatch, Cancel, Trim, Trimmed, Retire, Ping,
-                             Pong, Close>;
+using Message =
+    std::variant<Hello, Welcome, Register, Ready, StartFailed, Job, Done, Submit, Accepted, Refused,
+                 ResultBatch, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close>;
 
 /// One encoded frame on the stack.
 class Frame {
@@ -137,10 +127,15 @@ class Frame {
     std::size_t size_ = 0;
 };
 
-/// Encodes `message`. Texts that would not fit are cut at a character's border where PROTOCOL.md
-/// allows it (messages); anything else that does not fit is a broken precondition (throws
-/// std::length_error). Register and ResultBatch: the caller keeps to what fits, see fits().
+/// Encodes `message`. A text16 message that would not fit is cut at a character's border, and made
+/// UTF-8 if it is not; anything else that does not fit or is out of range is a broken precondition
+/// (throws std::length_error). Arguments and reports go in as they are: they come from
+/// encode_args(), encode_report() or another frame. ResultBatch: the caller keeps to what
+/// add_result_size() says.
 Frame encode(const Message& message);
+
+/// True when the frame says that one descriptor comes with it; it must, and only then may one.
+bool has_descriptor(const Message& message);
 
 /// True when one more entry of `report` bytes fits a RESULT frame that holds `used` bytes so far
 /// (start with `header_size`); adds its size to `used` if so.
@@ -152,34 +147,5 @@ struct DecodeError {
 /// Checks everything: the size, the type, every length, UTF-8 of texts, ranges, nothing left over.
 /// Either a whole message or an error; never reads outside `frame`.
 std::variant<Message, DecodeError> decode(std::string_view frame);
-
-/// How an attempt ended. In DONE and RESULT it travels encoded and is forwarded as it is.
-struct Failure {
-    std::string_view type;
-    std::string_view message;
-    std::string_view traceback;
-};
-struct Loss {
-    Cause cause = Cause::unknown;
-    std::string_view detail;
-};
-struct Value {
-    std::string_view id;  ///< one encoded ID, or empty for none
-};
-using Report = std::variant<Value, Failure, Loss>;
-
-std::string encode_report(const Report& report);
-std::optional<Report> decode_report(std::string_view bytes);
-
-/// IDs and arguments.
-using Uuid = std::array<std::uint8_t, 16>;
-using Id = std::variant<std::int64_t, Uuid, std::string>;
-/// u8 count, then the IDs; nothing when they do not fit max_args.
-std::optional<std::string> encode_args(const std::vector<Id>& ids);
-std::optional<std::vector<Id>> decode_args(std::string_view args);
-std::string encode_id(const Id& id);
-std::optional<Id> decode_id(std::string_view bytes);
-/// Decimal, 8-4-4-4-12, or the text as it is; for people.
-std::string to_string(const Id& id);
 
 }  // namespace supervise::ipc

@@ -1,0 +1,316 @@
+#include <algorithm>
+#include <string>
+
+#include "ipc/message.hpp"
+#include "ipc/reader.hpp"
+#include "ipc/wire.hpp"
+
+namespace supervise::ipc {
+namespace {
+
+struct Header {
+    Type type{};
+    std::uint16_t count = 0;
+    std::uint8_t flags = 0;
+    bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
+};
+
+constexpr const char* type_names[] = {"HELLO",  "WELCOME", "REGISTER", "READY",    "START_FAILED",
+                                      "JOB",    "DONE",    "SUBMIT",   "ACCEPTED", "REFUSED",
+                                      "RESULT", "CANCEL",  "TRIM",     "TRIMMED",  "RETIRE",
+                                      "PING",   "PONG",    "CLOSE"};
+
+bool is_list(Type type) {
+    switch (type) {
+        case Type::register_tasks:
+        case Type::submit:
+        case Type::accepted:
+        case Type::refused:
+        case Type::result:
+        case Type::cancel:
+            return true;
+        default:
+            return false;
+    }
+}
+
+std::uint8_t flags_of(Type type, std::uint16_t count) {
+    switch (type) {
+        case Type::job:
+        case Type::done:
+            return flag_descriptor;
+        case Type::submit:
+            return count == 1 ? flag_descriptor : 0;
+        case Type::cancel:
+            return flag_terminate;
+        default:
+            return 0;
+    }
+}
+
+const char* name_of(Type type) { return type_names[static_cast<std::uint8_t>(type) - 1]; }
+
+/// Nothing to reserve beyond what the frame can hold: a count of 65535 costs no memory.
+std::size_t at_most(std::uint16_t count, const Reader& in, std::size_t entry_size) {
+    return std::min<std::size_t>(count, in.left() / entry_size);
+}
+
+Hello read_hello(Reader& in) {
+    Hello hello;
+    hello.version_min = in.number<std::uint16_t>();
+    hello.version_max = in.number<std::uint16_t>();
+    const auto role = in.number<std::uint8_t>();
+    if (role != static_cast<std::uint8_t>(Role::client) &&
+        role != static_cast<std::uint8_t>(Role::worker)) {
+        in.fail("an unknown role");
+    }
+    hello.role = static_cast<Role>(role);
+    hello.pid = in.number<std::uint32_t>();
+    hello.software = in.text8();
+    return hello;
+}
+
+Welcome read_welcome(Reader& in) {
+    Welcome welcome;
+    welcome.version = in.number<std::uint16_t>();
+    welcome.limit = in.number<std::uint32_t>();
+    welcome.slot = in.number<std::uint16_t>();
+    welcome.incarnation = in.number<std::uint32_t>();
+    welcome.pool = in.text8();
+    welcome.software = in.text8();
+    return welcome;
+}
+
+std::optional<std::uint32_t> read_limit(Reader& in) {
+    const auto limit = in.number<std::uint32_t>();
+    return limit == pools_own_limit ? std::nullopt : std::optional(limit);
+}
+
+Register read_register(Reader& in, const Header& header) {
+    Register message;
+    message.tasks.reserve(at_most(header.count, in, 10));
+    for (unsigned i = 0; i < header.count && in.ok(); ++i) {
+        TaskInfo task;
+        task.name = in.text8();
+        task.soft_time_limit_ms = read_limit(in);
+        task.time_limit_ms = read_limit(in);
+        const auto retries = in.number<std::uint8_t>();
+        if (retries != pools_own_retries) {
+            if (retries > max_retries) {
+                in.fail("more than 100 retries");
+            }
+            task.retries = retries;
+        }
+        message.tasks.push_back(task);
+    }
+    return message;
+}
+
+StartFailed read_start_failed(Reader& in) {
+    StartFailed failure;
+    failure.type = in.text8();
+    failure.message = in.text16();
+    return failure;
+}
+
+Job read_job(Reader& in, const Header& header) {
+    Job job;
+    job.id = in.number<std::uint64_t>();
+    job.attempt = in.number<std::uint16_t>();
+    if (job.attempt == 0) {
+        in.fail("attempt 0");
+    }
+    job.soft_deadline_ns = in.number<std::uint64_t>();
+    job.deadline_ns = in.number<std::uint64_t>();
+    job.task = in.text8();
+    job.args = in.args();
+    job.descriptor = header.has(flag_descriptor);
+    return job;
+}
+
+Done read_done(Reader& in, const Header& header) {
+    Done done;
+    done.id = in.number<std::uint64_t>();
+    done.report = in.report_bytes(false);
+    done.descriptor = header.has(flag_descriptor);
+    return done;
+}
+
+Submit read_submit(Reader& in, const Header& header) {
+    Submit submit;
+    submit.first_tag = in.number<std::uint32_t>();
+    submit.priority = in.number<std::uint8_t>();
+    if (submit.priority > max_priority) {
+        in.fail("a priority above 9");
+    }
+    submit.task = in.text8();
+    submit.jobs.reserve(at_most(header.count, in, 1));
+    for (unsigned i = 0; i < header.count && in.ok(); ++i) {
+        submit.jobs.push_back(in.args());
+        if (1 + submit.task.size() + submit.jobs.back().size() > max_call) {
+            in.fail("a task and its arguments of more than 990 bytes");
+        }
+    }
+    submit.descriptor = header.has(flag_descriptor);
+    return submit;
+}
+
+Accepted read_accepted(Reader& in, const Header& header) {
+    Accepted accepted;
+    accepted.first_tag = in.number<std::uint32_t>();
+    accepted.count = header.count;
+    accepted.first_id = in.number<std::uint64_t>();
+    return accepted;
+}
+
+Refusal read_reason(Reader& in) {
+    const auto reason = in.number<std::uint8_t>();
+    if (reason < static_cast<std::uint8_t>(Refusal::queue_full) ||
+        reason > static_cast<std::uint8_t>(Refusal::no_hello)) {
+        in.fail("an unknown reason");
+    }
+    return static_cast<Refusal>(reason);
+}
+
+Refused read_refused(Reader& in, const Header& header) {
+    Refused refused;
+    refused.first_tag = in.number<std::uint32_t>();
+    refused.count = header.count;
+    refused.reason = read_reason(in);
+    refused.message = in.text16();
+    return refused;
+}
+
+ResultBatch read_result(Reader& in, const Header& header) {
+    ResultBatch results;
+    results.entries.reserve(at_most(header.count, in, 13));
+    for (unsigned i = 0; i < header.count && in.ok(); ++i) {
+        ResultEntry entry;
+        entry.id = in.number<std::uint64_t>();
+        const auto state = in.number<std::uint8_t>();
+        if (state < static_cast<std::uint8_t>(JobState::done) ||
+            state > static_cast<std::uint8_t>(JobState::dead)) {
+            in.fail("a state that is not an end");
+        }
+        entry.state = static_cast<JobState>(state);
+        entry.attempts = in.number<std::uint16_t>();
+        entry.report = in.report_bytes(true);
+        results.entries.push_back(entry);
+    }
+    return results;
+}
+
+Cancel read_cancel(Reader& in, const Header& header) {
+    Cancel cancel;
+    cancel.terminate = header.has(flag_terminate);
+    cancel.ids.reserve(at_most(header.count, in, sizeof(std::uint64_t)));
+    for (unsigned i = 0; i < header.count && in.ok(); ++i) {
+        cancel.ids.push_back(in.number<std::uint64_t>());
+    }
+    return cancel;
+}
+
+Close read_close(Reader& in) {
+    Close close;
+    close.reason = read_reason(in);
+    close.message = in.text16();
+    return close;
+}
+
+Message read_body(Reader& in, const Header& header) {
+    switch (header.type) {
+        case Type::hello:
+            return read_hello(in);
+        case Type::welcome:
+            return read_welcome(in);
+        case Type::register_tasks:
+            return read_register(in, header);
+        case Type::ready:
+            return Ready{};
+        case Type::start_failed:
+            return read_start_failed(in);
+        case Type::job:
+            return read_job(in, header);
+        case Type::done:
+            return read_done(in, header);
+        case Type::submit:
+            return read_submit(in, header);
+        case Type::accepted:
+            return read_accepted(in, header);
+        case Type::refused:
+            return read_refused(in, header);
+        case Type::result:
+            return read_result(in, header);
+        case Type::cancel:
+            return read_cancel(in, header);
+        case Type::trim:
+            return Trim{};
+        case Type::trimmed:
+            return Trimmed{in.number<std::uint32_t>()};
+        case Type::retire:
+            return Retire{};
+        case Type::ping:
+            return Ping{in.number<std::uint64_t>()};
+        case Type::pong:
+            return Pong{in.number<std::uint64_t>()};
+        case Type::close:
+            break;
+    }
+    return read_close(in);
+}
+
+/// Checks the header, but for the type's name already in words: `error` is empty when all is well.
+Header read_header(Reader& in, std::size_t frame_size, std::string& error) {
+    Header header;
+    const auto first = in.number<std::uint8_t>();
+    const auto type = in.number<std::uint8_t>();
+    const auto size = in.number<std::uint16_t>();
+    header.count = in.number<std::uint16_t>();
+    header.flags = in.number<std::uint8_t>();
+    const auto reserved = in.number<std::uint8_t>();
+    header.type = static_cast<Type>(type);
+
+    if (!in.ok()) {
+        error = "is shorter than a header";
+    } else if (first != magic) {
+        error = "begins with " + std::to_string(first) + ", not with 83";
+    } else if (frame_size > max_frame) {
+        error = "is longer than 1024";
+    } else if (size != frame_size) {
+        error = "says that it has " + std::to_string(size);
+    } else if (type < static_cast<std::uint8_t>(Type::hello) ||
+               type > static_cast<std::uint8_t>(Type::close)) {
+        error = "is of unknown type " + std::to_string(type);
+    } else if (is_list(header.type) != (header.count != 0)) {
+        error = std::string("is ") + name_of(header.type) + " with a count of " +
+                std::to_string(header.count);
+    } else if ((header.flags & ~flags_of(header.type, header.count)) != 0 || reserved != 0) {
+        error = std::string("is ") + name_of(header.type) + " with flags that it may not have";
+    }
+    return header;
+}
+
+}  // namespace
+
+std::variant<Message, DecodeError> decode(std::string_view frame) {
+    const auto refuse = [frame](const std::string& why) {
+        return DecodeError{"frame of " + std::to_string(frame.size()) + " bytes " + why};
+    };
+    Reader in(frame);
+    std::string error;
+    const Header header = read_header(in, frame.size(), error);
+    if (!error.empty()) {
+        return refuse(error);
+    }
+    Message message = read_body(in, header);
+    if (in.ok() && in.left() != 0) {
+        in.fail("bytes are left over");
+    }
+    if (!in.ok()) {
+        return refuse(std::string("is a bad ") + name_of(header.type) + ": " + in.error() +
+                      ", at byte " + std::to_string(in.error_at()));
+    }
+    return message;
+}
+
+}  // namespace supervise::ipc
