@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import sys
 from typing import Optional
 
@@ -128,6 +127,7 @@ if sys.version_info >= (3, 11):
         """What was waited for did not come in time. The job itself goes on."""
 
 else:
+    import concurrent.futures
 
     class WaitTimeout(SuperviseError, concurrent.futures.TimeoutError, TimeoutError):
         """What was waited for did not come in time. The job itself goes on."""
