@@ -1,0 +1,1 @@
+"""An application in which nobody marked a task."""
