@@ -1,32 +1,24 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
+#include "config/diagnostic.hpp"
+#include "config/paths.hpp"  // default_runtime_dir(), for clients that have no config file
 #include "supervise/settings.hpp"
 
 namespace supervise::config {
 
-/// One thing wrong with (or doubtful in) a config file. `line` and `column` count from 1; a missing
-/// key has the position of its table.
-struct Diagnostic {
-    enum class Severity { error, warning } severity = Severity::error;
-    std::string file;
-    unsigned line = 1;
-    unsigned column = 1;
-    std::string message;  ///< what is wrong and what to write instead
-
-    /// "workers.toml:4:1: error: unknown key ..."
-    std::string text() const;
-};
-
 struct Loaded {
-    Settings settings;                  ///< meaningless when has_errors()
-    std::vector<Diagnostic> diagnostics;  ///< in the file's order
+    Settings settings;                    ///< meaningless when has_errors()
+    std::vector<Diagnostic> diagnostics;  ///< in the file's order; at most Diagnostics::most
+    std::size_t left_out = 0;             ///< diagnostics beyond those, errors kept first
 
     bool has_errors() const;
+    /// One diagnostic a line and, where some were left out, "and N more"; empty when all is well.
+    std::string report() const;
 };
 
 /// Reads and checks a whole file and never stops at the first error. A file that cannot be read is

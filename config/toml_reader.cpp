@@ -1,0 +1,389 @@
+#include "config/toml_reader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "config/suggest.hpp"
+#include "config/units.hpp"
+
+namespace supervise::config {
+namespace {
+
+constexpr std::size_t longest_text = 4'096;
+
+/// What other programs call these keys; right of it the path that ours has.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 12> other_names{{
+    {"concurrency", "pool.NAME.workers"},
+    {"processes", "pool.NAME.workers"},
+    {"module", "pool.NAME.app"},
+    {"command", "pool.NAME.app"},
+    {"cwd", "pool.NAME.directory"},
+    {"chdir", "pool.NAME.directory"},
+    {"env", "pool.NAME.environment"},
+    {"rlimits", "pool.NAME.limits"},
+    {"max_requests", "pool.NAME.recycle.max_tasks"},
+    {"max_tasks_per_child", "pool.NAME.recycle.max_tasks"},
+    {"max_memory_per_child", "pool.NAME.recycle.max_rss"},
+    {"max_memory", "pool.NAME.recycle.max_rss"},
+}};
+
+std::string type_name(const toml::node& node) {
+    switch (node.type()) {
+        case toml::node_type::table:
+            return "a table";
+        case toml::node_type::array:
+            return "a list";
+        case toml::node_type::string:
+            return "a text";
+        case toml::node_type::integer:
+            return "a whole number";
+        case toml::node_type::floating_point:
+            return "a fraction";
+        case toml::node_type::boolean:
+            return "a boolean";
+        default:
+            return "a date or time of day";
+    }
+}
+
+std::string plain(double number) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%g", number);
+    return text;
+}
+
+std::string out_of_range(const std::string& value, const std::string& least,
+                         const std::string& most) {
+    return value + " is out of range: write " + least + " to " + most;
+}
+
+std::string last_part(std::string_view path) {
+    return std::string(path.substr(path.rfind('.') + 1));
+}
+
+std::string parent(std::string_view path) {
+    const std::size_t dot = path.rfind('.');
+    return std::string(path.substr(0, dot == std::string_view::npos ? 0 : dot));
+}
+
+/// "pool.NAME.recycle" with the name of the pool that `path` lies in.
+std::string for_pool_of(std::string table, std::string_view path) {
+    const std::size_t name = table.find("NAME");
+    if (name != std::string::npos && path.substr(0, 5) == "pool.") {
+        const std::string_view rest = path.substr(5);
+        table.replace(name, 4, rest.substr(0, rest.find('.')));
+    }
+    return table;
+}
+
+}  // namespace
+
+Position position_of(const toml::node& node) {
+    const toml::source_position begin = node.source().begin;
+    return begin ? Position{begin.line, begin.column} : Position{};
+}
+
+std::string TableReader::path(std::string_view key) const {
+    return path_.empty() ? std::string(key) : path_ + '.' + std::string(key);
+}
+
+const toml::node* TableReader::find(std::string_view key) {
+    if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
+        known_.emplace_back(key);
+        reading_.asked.push_back(path(key));
+    }
+    const toml::node* node = table_ == nullptr ? nullptr : table_->get(key);
+    if (node != nullptr) {
+        reading_.positions.set(path(key), position_of(*node));
+    }
+    return node;
+}
+
+void TableReader::error(std::string_view key, const std::string& message) {
+    reading_.diagnostics.error(reading_.positions.at(path(key)),
+                               printable(key, 60) + ' ' + message);
+}
+
+void TableReader::warning(std::string_view key, const std::string& message) {
+    reading_.diagnostics.warning(reading_.positions.at(path(key)),
+                                 printable(key, 60) + ' ' + message);
+}
+
+void TableReader::wrong_type(std::string_view key, const std::string& what,
+                             const std::string& help) {
+    const toml::node* node = find(key);
+    error(key, "must be " + what + (node == nullptr ? "" : ", not " + type_name(*node)) +
+                   (help.empty() ? "" : ": " + help));
+}
+
+bool TableReader::clean_text(std::string_view key, Position where, const std::string& text) {
+    std::string message;
+    if (text.empty()) {
+        message = " must not be empty: write a value, or leave the key out";
+    } else if (text.size() > longest_text) {
+        message = " is longer than " + std::to_string(longest_text) + " bytes: write less";
+    } else if (std::any_of(text.begin(), text.end(), [](char c) {
+                   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+               })) {
+        message = " " + quoted(text) + " has a control character in it: leave that out";
+    } else {
+        return true;
+    }
+    reading_.diagnostics.error(where, std::string(key) + message);
+    return false;
+}
+
+std::optional<std::string> TableReader::get_text(std::string_view key) {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    const toml::value<std::string>* text = node->as_string();
+    if (text == nullptr) {
+        const toml::value<std::int64_t>* number = node->as_integer();
+        wrong_type(key, "a text in quotes",
+                   number == nullptr ? "" : "write \"" + std::to_string(number->get()) + '"');
+        return std::nullopt;
+    }
+    return clean_text(key, position_of(*node), text->get()) ? std::optional(text->get())
+                                                            : std::nullopt;
+}
+
+void TableReader::choice(std::string_view key, std::string& target,
+                         const std::vector<std::string>& words) {
+    const std::optional<std::string> text = get_text(key);
+    if (!text) {
+        return;
+    }
+    if (std::find(words.begin(), words.end(), *text) != words.end()) {
+        target = *text;
+        return;
+    }
+    const std::string_view near = nearest(*text, words);
+    error(key, quoted(*text) + " is none of " + join(words) +
+                   (near.empty() ? "" : "; did you mean " + quoted(near) + "?"));
+}
+
+void TableReader::texts(std::string_view key, std::vector<std::string>& target, std::size_t most) {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+        return;
+    }
+    const toml::array* list = node->as_array();
+    if (list == nullptr) {
+        const toml::value<std::string>* one = node->as_string();
+        wrong_type(key, "a list of texts",
+                   one == nullptr ? "write [\"...\"]" : "write [" + quoted(one->get()) + "]");
+        return;
+    }
+    if (list->size() > most) {
+        error(key, "has " + std::to_string(list->size()) + " entries: write at most " +
+                       std::to_string(most));
+        return;
+    }
+    std::vector<std::string> read;
+    for (const toml::node& entry : *list) {
+        const Position where = position_of(entry);
+        const toml::value<std::string>* text = entry.as_string();
+        if (text == nullptr) {
+            reading_.diagnostics.error(
+                where, std::string(key) + " must be a list of texts in quotes, but this entry is " +
+                           type_name(entry));
+        } else if (std::find(read.begin(), read.end(), text->get()) != read.end()) {
+            reading_.diagnostics.error(
+                where, std::string(key) + " has " + quoted(text->get()) + " twice: leave one out");
+        } else if (clean_text(key, where, text->get())) {
+            reading_.positions.set(path(key) + '.' + std::to_string(read.size()), where);
+            read.push_back(text->get());
+        }
+    }
+    target = std::move(read);
+}
+
+void TableReader::boolean(std::string_view key, bool& target) {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+        return;
+    }
+    if (const toml::value<bool>* value = node->as_boolean()) {
+        target = value->get();
+    } else {
+        wrong_type(key, "true or false", node->is_string() ? "write it without quotes" : "");
+    }
+}
+
+std::optional<std::int64_t> TableReader::get_integer(std::string_view key,
+                                                     Range<std::int64_t> range) {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    const std::string least = std::to_string(range.least);
+    const std::string most = std::to_string(range.most);
+    const toml::value<std::int64_t>* value = node->as_integer();
+    if (value == nullptr) {
+        wrong_type(key, "a whole number from " + least + " to " + most,
+                   node->is_string() ? "write it without quotes" : "");
+        return std::nullopt;
+    }
+    if (value->get() < range.least || value->get() > range.most) {
+        error(key, out_of_range(std::to_string(value->get()), least, most));
+        return std::nullopt;
+    }
+    return value->get();
+}
+
+void TableReader::number(std::string_view key, double& target, Range<double> range) {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+        return;
+    }
+    const std::optional<double> value = node->is_number() ? node->value<double>() : std::nullopt;
+    if (!value) {
+        wrong_type(key, "a number from " + plain(range.least) + " to " + plain(range.most),
+                   node->is_string() ? "write it without quotes" : "");
+    } else if (!(*value >= range.least && *value <= range.most)) {  // so that nan is out of it
+        error(key, out_of_range(plain(*value), plain(range.least), plain(range.most)));
+    } else {
+        target = *value;
+    }
+}
+
+std::optional<std::uint64_t> TableReader::get_size(std::string_view key,
+                                                   Range<std::uint64_t> range) {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    std::uint64_t bytes = 0;
+    std::string written;
+    if (const toml::value<std::string>* text = node->as_string()) {
+        written = quoted(text->get());
+        const Parsed<std::uint64_t> parsed = parse_size(text->get());
+        if (!parsed) {
+            error(key, written + ' ' + parsed.error().message);
+            return std::nullopt;
+        }
+        bytes = *parsed;
+    } else if (const toml::value<std::int64_t>* number = node->as_integer()) {
+        written = std::to_string(number->get());
+        bytes = number->get() < 0 ? 0 : static_cast<std::uint64_t>(number->get());
+        if (number->get() < 0) {
+            error(key, written + " is negative: write a size such as \"512M\"");
+            return std::nullopt;
+        }
+    } else {
+        wrong_type(key, "a size such as \"512M\" or a number of bytes");
+        return std::nullopt;
+    }
+    if (bytes < range.least || bytes > range.most) {
+        error(key, out_of_range(written, quoted(format_size(range.least)),
+                                quoted(format_size(range.most))));
+        return std::nullopt;
+    }
+    return bytes;
+}
+
+std::optional<Milliseconds> TableReader::get_time(std::string_view key, Range<Milliseconds> range) {
+    const toml::node* node = find(key);
+    if (node == nullptr) {
+        return std::nullopt;
+    }
+    std::string written;
+    Parsed<Milliseconds> parsed = UnitError{};
+    if (const toml::value<std::string>* text = node->as_string()) {
+        written = quoted(text->get());
+        parsed = parse_time(text->get());
+    } else if (node->is_number()) {
+        const double seconds = node->value<double>().value_or(0);
+        written = node->is_integer() ? std::to_string(node->as_integer()->get()) : plain(seconds);
+        parsed = time_from_seconds(seconds);
+    } else {
+        wrong_type(key, "a time such as \"30s\" or a number of seconds");
+        return std::nullopt;
+    }
+    if (!parsed) {
+        error(key, written + ' ' + parsed.error().message);
+        return std::nullopt;
+    }
+    if (*parsed < range.least || *parsed > range.most) {
+        error(key, out_of_range(written, quoted(format_time(range.least)),
+                                quoted(format_time(range.most))));
+        return std::nullopt;
+    }
+    return *parsed;
+}
+
+void TableReader::table(std::string_view key, const std::string& example,
+                        const std::function<void(TableReader&)>& read) {
+    const toml::node* node = find(key);
+    const toml::table* inner = node == nullptr ? nullptr : node->as_table();
+    if (node != nullptr && inner == nullptr) {
+        wrong_type(key, "a table", "write " + example);
+    }
+    TableReader reader(reading_, inner, path(key));
+    read(reader);
+    reader.reject_unknown();
+}
+
+std::vector<std::pair<std::string, const toml::node*>> TableReader::entries() {
+    std::vector<std::pair<std::string, const toml::node*>> all;
+    if (table_ == nullptr) {
+        return all;
+    }
+    any_key_ = true;
+    std::vector<std::pair<Position, std::pair<std::string, const toml::node*>>> placed;
+    for (auto&& [key, node] : *table_) {
+        const toml::source_position at = key.source().begin;
+        placed.push_back({{at.line, at.column}, {std::string(key.str()), &node}});
+    }
+    // The table itself is sorted by key.
+    std::sort(placed.begin(), placed.end());
+    for (auto& [where, entry] : placed) {
+        reading_.positions.set(path(entry.first), where);
+        all.push_back(std::move(entry));
+    }
+    return all;
+}
+
+void TableReader::reject_unknown() {
+    if (table_ == nullptr || any_key_) {
+        return;
+    }
+    for (auto&& [key, node] : *table_) {
+        if (std::find(known_.begin(), known_.end(), key.str()) == known_.end()) {
+            const toml::source_position at = key.source().begin;
+            reading_.diagnostics.error({at.line, at.column}, unknown_key(key.str()));
+        }
+    }
+}
+
+std::string TableReader::unknown_key(std::string_view key) const {
+    const std::string text =
+        "unknown key " + quoted(key) + (path_.empty() ? "" : " in [" + path_ + "]");
+    if (reading_.all_keys == nullptr || reading_.diagnostics.crowded()) {
+        return text;
+    }
+    const auto belongs = [&](std::string_view path) {
+        const std::string home = for_pool_of(parent(path), path_);
+        return text + "; did you mean " + last_part(path) +
+               (home == path_ ? "?" : " in [" + home + "]?");
+    };
+    for (const auto& [other, path] : other_names) {
+        if (edit_distance(key, other) == 0) {
+            return belongs(path);
+        }
+    }
+    for (const std::string& path : *reading_.all_keys) {
+        if (edit_distance(key, last_part(path)) == 0) {
+            return belongs(path);
+        }
+    }
+    if (const std::string_view near = nearest(key, known_); !near.empty()) {
+        return text + "; did you mean " + std::string(near) + '?';
+    }
+    return text + "; known here: " + join(known_);
+}
+
+}  // namespace supervise::config
