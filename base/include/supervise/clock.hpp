@@ -1,14 +1,10 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <chrono>
+
+#include "supervise/time.hpp"
 
 namespace supervise {
-
-/// Monotonic time. `std::chrono::steady_clock` is CLOCK_MONOTONIC on Linux, which worker processes
-/// on this host share, so a deadline may be sent to them as it is.
-using TimePoint = std::chrono::steady_clock::time_point;
-using Duration = std::chrono::steady_clock::duration;
 
 /// The only source of time for pools and workers; tests put a FakeClock in its place.
 class Clock {
