@@ -12,8 +12,13 @@
 namespace supervise {
 
 /// A refusal for people: `code` is a word for programs ("unknown_pool"), `message` says what to do.
+/// Not an aggregate: C++20 could then make one of a bare number, and ApiResult<unsigned> would not
+/// know a value from an error.
 struct ApiError {
-    unsigned http_status = 400;
+    ApiError(unsigned status, std::string word, std::string text)
+        : http_status(status), code(std::move(word)), message(std::move(text)) {}
+
+    unsigned http_status;
     std::string code;
     std::string message;
 };
