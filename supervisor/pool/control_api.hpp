@@ -15,10 +15,11 @@ namespace supervise {
 /// Not an aggregate: C++20 could then make one of a bare number, and ApiResult<unsigned> would not
 /// know a value from an error.
 struct ApiError {
+    ApiError() = default;  // for result::error(), which gives one in any case
     ApiError(unsigned status, std::string word, std::string text)
         : http_status(status), code(std::move(word)), message(std::move(text)) {}
 
-    unsigned http_status;
+    unsigned http_status = 400;
     std::string code;
     std::string message;
 };
