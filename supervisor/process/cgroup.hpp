@@ -27,13 +27,15 @@ struct LeafLimits {
 };
 
 struct MemorySample {
-    std::uint64_t rss = 0;            ///< bytes, VmRSS of the worker process
-    std::uint64_t private_bytes = 0;  ///< anon + swap + shmem of the leaf; C and D: resident - shared of statm(5)
+    std::uint64_t rss = 0;  ///< bytes, VmRSS of the worker process
+    std::uint64_t private_bytes =
+        0;  ///< anon + swap + shmem of the leaf; C and D: resident - shared of statm(5)
 };
 
 struct MemoryEvents {
     std::uint64_t oom_kill = 0;  ///< processes of this leaf that the OOM killer took
     std::uint64_t max = 0;       ///< times that usage hit the leaf's limit
+    std::uint64_t peak = 0;      ///< bytes, highest usage ever, page cache included; 0: not known
 };
 
 /// The groups of one worker incarnation; on tiers C and D nothing but a name. Never used twice:
@@ -50,8 +52,9 @@ class Leaf {
     virtual std::optional<MemorySample> sample() = 0;
     /// Read after the exit is known and before remove(); nothing on tiers C and D.
     virtual std::optional<MemoryEvents> events() = 0;
-    /// SIGKILL to all in the leaf (cgroup.kill); on tiers C and D to the process group of `pid` and to
-    /// every descendant that can be found. Call it before `pid` is reaped where there is no cgroup.
+    /// SIGKILL to all in the leaf (cgroup.kill); on tiers C and D to the process group of `pid` and
+    /// to every descendant that can be found. Call it before `pid` is reaped where there is no
+    /// cgroup.
     virtual Result<void> kill_all(pid_t pid) = 0;
     /// True while a process is left in it.
     virtual bool populated() = 0;
@@ -64,24 +67,28 @@ class Cgroups {
   public:
     virtual ~Cgroups() = default;
     virtual Tier tier() const = 0;
-    /// One line a feature: "kill: on (cgroup.kill)", "memory.max: emulated (sampling every 100 ms)".
+    /// One line a feature: "kill: on (cgroup.kill)", "memory.max: emulated (sampling every 100
+    /// ms)".
     virtual const std::vector<std::string>& features() const = 0;
     /// Why not a better tier, for people; empty on A.
     virtual const std::string& reason() const = 0;
     /// Bytes that this host or container may use (cgroup limit or RAM).
     virtual std::uint64_t memory_limit() const = 0;
-    /// A fresh leaf "<pool>.<slot>.<incarnation>"-like; `name` is unique while the supervisor lives.
-    virtual Result<std::unique_ptr<Leaf>> make_leaf(const std::string& pool, const std::string& name,
+    /// A fresh leaf "<pool>.<slot>.<incarnation>"-like; `name` is unique while the supervisor
+    /// lives.
+    virtual Result<std::unique_ptr<Leaf>> make_leaf(const std::string& pool,
+                                                    const std::string& name,
                                                     const LeafLimits& limits) = 0;
     /// Removes every group of ours that is left (after all leaves have gone).
     virtual void remove_all() = 0;
 };
 
-/// Finds the tier and prepares it. `root` is a path from the hierarchy's mount ("/supervise"), made if it
-/// is not there; without it the supervisor's own group is used, after it has moved itself to a leaf
-/// "supervisor" of that group (tier A; no process may sit in an inner group). On tier B without a root, groups are made at
-/// the top of both hierarchies only if our own group there is not writable. Never fails: what cannot be had gives a
-/// lower tier with its reason. `force` (from the environment's SUPERVISE_TIER=C, for tests and operators) asks for a lower tier.
+/// Finds the tier and prepares it. `root` is a path from the hierarchy's mount ("/supervise"), made
+/// if it is not there; without it the supervisor's own group is used, after it has moved itself to
+/// a leaf "supervisor" of that group (tier A; no process may sit in an inner group). On tier B
+/// without a root, groups are made at the top of both hierarchies only if our own group there is
+/// not writable. Never fails: what cannot be had gives a lower tier with its reason. `force` (from
+/// the environment's SUPERVISE_TIER=C, for tests and operators) asks for a lower tier.
 std::unique_ptr<Cgroups> open_cgroups(const std::optional<std::string>& root,
                                       std::optional<Tier> force, const Logger& logger);
 

@@ -30,7 +30,8 @@ class ChildProcess {
     /// killpg(2) of the child's own process group, which it leads; not after it was reaped.
     Result<void> signal_group(int number);
 
-    /// Waits for the end and reaps (waitid(2) P_PIDFD, never blocking). May be cancelled and called again.
+    /// Waits for the end and reaps (waitid(2) P_PIDFD, never blocking). May be cancelled and called
+    /// again.
     boost::asio::awaitable<ExitStatus> wait();
 
   private:

@@ -13,8 +13,8 @@
 
 namespace supervise {
 
-/// All that a new process is given. Descriptors are the caller's and stay open there; the child gets
-/// nothing but 0 (/dev/null), 1, 2 and, when there is one, 3.
+/// All that a new process is given. Descriptors are the caller's and stay open there; the child
+/// gets nothing but 0 (/dev/null), 1, 2 and, when there is one, 3.
 struct LaunchSpec {
     std::vector<std::string> argv;         ///< argv[0] is an absolute path or looked up in PATH
     std::vector<std::string> environment;  ///< whole, as "NAME=value"
@@ -25,11 +25,11 @@ struct LaunchSpec {
     std::optional<unsigned> umask;
     std::vector<ResourceLimit> limits;
     int oom_score_adj = 0;
-    int out = -1;      ///< becomes 1
-    int err = -1;      ///< becomes 2
-    int channel = -1;  ///< becomes 3; -1: none
-    int cgroup_dir = -1;         ///< cgroup v2 leaf for CLONE_INTO_CGROUP; -1: none
-    int cgroup_v1_procs = -1;    ///< open cgroup.procs of a v1 memory leaf: the child joins by itself
+    int out = -1;              ///< becomes 1; -1: /dev/null
+    int err = -1;              ///< becomes 2; -1: /dev/null
+    int channel = -1;          ///< becomes 3; -1: none
+    int cgroup_dir = -1;       ///< cgroup v2 leaf for CLONE_INTO_CGROUP; -1: none
+    int cgroup_v1_procs = -1;  ///< open cgroup.procs of a v1 memory leaf: the child joins by itself
 };
 
 struct Launched {
@@ -49,6 +49,10 @@ class Launcher {
 
 /// The real one: clone3(2), with fork as the fallback where a seccomp profile refuses it.
 Launcher& system_launcher();
+
+/// True from the clone of `pid` until its launch() ends: nobody else knows it yet, and
+/// reap_orphans() must not take it for a stranger.
+bool is_being_launched(pid_t pid);
 
 /// `name` as an absolute path, looked up in `path` when it has no slash.
 Result<std::string> find_program(const std::string& name, const std::string& path);

@@ -7,12 +7,13 @@
 
 namespace supervise {
 
-/// PR_SET_CHILD_SUBREAPER (prctl(2), Linux 3.4): descendants that lose their parent become our children
-/// instead of init's, so that none survives us on tiers C and D. For the daemon only.
+/// PR_SET_CHILD_SUBREAPER (prctl(2), Linux 3.4): descendants that lose their parent become our
+/// children instead of init's, so that none survives us on tiers C and D. For the daemon only.
 void become_subreaper();
 
-/// Kills and reaps children that `is_ours(pid)` does not know (orphans of dead workers; all zombies when we are pid 1 of
-/// a container). Never blocks and never takes the status of a known worker. Returns how many were reaped.
+/// Kills and reaps children that `is_ours(pid)` does not know (orphans of dead workers; all zombies
+/// when we are pid 1 of a container). Never blocks and never takes the status of a known worker.
+/// Returns how many were reaped.
 std::size_t reap_orphans(const std::function<bool(pid_t)>& is_ours);
 
 }  // namespace supervise
