@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "supervisor/pool/control_api.hpp"
+
+/// The bodies that POST requests carry, checked. Keys that are not known are refused by name, so
+/// that a misspelt one is not ignored. Pure functions.
+namespace supervise::control {
+
+struct SubmitRequest {
+    std::string task;
+    std::vector<ipc::Id> ids;
+    unsigned priority = 0;
+    bool wait = false;
+};
+ApiResult<SubmitRequest> read_submit(std::string_view body);
+
+/// No body, {}, or {"slot": N}; nothing means all of the pool's.
+ApiResult<std::optional<unsigned>> read_recycle(std::string_view body);
+
+/// {"workers": N}
+ApiResult<unsigned> read_scale(std::string_view body);
+
+/// For requests that carry nothing: no body, or {}.
+ApiResult<void> read_nothing(std::string_view body);
+
+}  // namespace supervise::control
