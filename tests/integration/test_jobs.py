@@ -55,9 +55,9 @@ def test_job_ids_are_unique_over_clients(shared):
 @pytest.mark.parametrize("values, words", [
     ((1.5,), ["float"]),
     (([1, 2],), ["list"]),
-    ((2**63,), ["9223372036854775808"]),
+    ((2**63,), ["64-bit", "str"]),
     (("x" * 256,), ["256", "255"]),
-    (("y" * 250, "y" * 250, "y" * 250, "y" * 250), ["1012", "960", "store"]),
+    (("y" * 250, "y" * 250, "y" * 250, "y" * 250), ["1009", "960", "store"]),
 ])
 def test_what_is_no_id_is_refused_at_the_client_and_says_the_way_out(shared, values, words):
     with shared.client() as client:
@@ -73,7 +73,7 @@ def test_a_failure_comes_with_its_type_message_and_traceback(shared):
         with pytest.raises(supervise.JobFailed) as caught:
             client.submit("suite.fail", 7).result(timeout=20)
     assert "ValueError" in str(caught.value) and "no report 7" in str(caught.value)
-    assert 'raise ValueError(f"no report {number}")' in caught.value.traceback
+    assert 'raise ValueError(f"no report {number}")' in caught.value.remote_traceback
 
 
 def test_a_long_failure_is_cut_to_fit_a_frame(shared):

@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import itertools
 import os
 import random
 import signal
@@ -60,7 +59,7 @@ def test_recycling_costs_next_to_no_throughput(start, scale, sanitized):
         for _ in range(4):
             for name, client in (("plain", plain), ("recycled", recycled)):
                 before = time.monotonic()
-                list(client.map("suite.timed", range(jobs // 4), itertools.repeat(10)))
+                list(client.map("suite.timed", [(number, 10) for number in range(jobs // 4)]))
                 seconds[name] += time.monotonic() - before
     pool = sv.pool("recycled")
     ratio = seconds["plain"] / seconds["recycled"]

@@ -32,7 +32,7 @@ def test_the_successor_is_ready_before_the_old_workers_last_job(start):
     sv = start(recycle={"max_tasks": 5, "max_tasks_jitter": 0.0},
                environment={"SUITE_IMPORT_SECONDS": "0.2"})
     with sv.client() as client:
-        list(client.map("suite.timed", range(30), itertools.repeat(5)))
+        list(client.map("suite.timed", [(number, 5) for number in range(30)]))
     lives = list(rows_by_pid(sv.tally("begin")).values())
     imported = {row[0]: row[2] for row in sv.tally("import")}
     assert [len(life) for life in lives[:6]] == [5] * 6
@@ -45,7 +45,7 @@ def test_the_successor_is_ready_before_the_old_workers_last_job(start):
 def test_a_slot_never_runs_two_jobs_at_once(start):
     sv = start(recycle={"max_tasks": 3, "max_tasks_jitter": 0.0})
     with sv.client() as client:
-        list(client.map("suite.timed", range(40), itertools.repeat(2)))
+        list(client.map("suite.timed", [(number, 2) for number in range(40)]))
     begins = sorted(row[2] for row in sv.tally("begin"))
     ends = sorted(row[2] for row in sv.tally("end"))
     assert all(end <= begin for end, begin in zip(ends, begins[1:]))
@@ -54,7 +54,7 @@ def test_a_slot_never_runs_two_jobs_at_once(start):
 def test_a_leaking_worker_is_never_above_the_line_by_more_than_one_jobs_growth(start, sanitized):
     sv = start(recycle={"max_rss": "150M"})
     with sv.client() as client:
-        sizes = list(client.map("suite.leak", itertools.repeat(5, 120)))
+        sizes = list(client.map("suite.leak", [5] * 120))
     assert max(sizes) <= 150 * MB + 5 * MB + MB
     assert max(sizes) > 140 * MB, "recycled far too early"
     pool = sv.pool()
@@ -86,7 +86,7 @@ def test_trimming_gives_back_what_a_pinned_heap_keeps(start):
 def test_max_private_recycles_by_the_leafs_own_memory(start):
     sv = start(recycle={"max_private": "100M"})
     with sv.client() as client:
-        sizes = list(client.map("suite.leak", itertools.repeat(10, 40)))
+        sizes = list(client.map("suite.leak", [10] * 40))
     pool = sv.pool()
     assert pool["recycles"]["max_private"] >= 2
     assert max(sizes) < 140 * MB
@@ -165,7 +165,7 @@ def test_a_line_below_the_fresh_workers_size_is_an_error_at_start(make):
 def test_the_slot_gap_is_measured(start):
     sv = start(recycle={"max_tasks": 10, "max_tasks_jitter": 0.0})
     with sv.client() as client:
-        list(client.map("suite.timed", range(100), itertools.repeat(5)))
+        list(client.map("suite.timed", [(number, 5) for number in range(100)]))
     gap = sv.pool()["slot_gap_seconds"]
     assert gap["count"] >= 8 and 0 <= gap["p50"] <= gap["p99"] < 1
 

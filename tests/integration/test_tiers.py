@@ -1,6 +1,5 @@
 """The same jobs on every kind of host: SUPERVISE_TIER asks for a lesser one than this."""
 
-import itertools
 import signal
 
 import pytest
@@ -45,7 +44,7 @@ def test_recycling_by_count(tiered):
 def test_recycling_by_memory(tiered, line):
     sv = tiered(recycle={line: "80M"})
     with sv.client() as client:
-        sizes = list(client.map("suite.leak", itertools.repeat(10, 30)))
+        sizes = list(client.map("suite.leak", [10] * 30))
     assert sv.pool()["recycles"][line] >= 2
     assert max(sizes) < 80 * 2**20 + 10 * 2**20 + (20 * 2**20 if line == "max_private" else 2**20)
 
