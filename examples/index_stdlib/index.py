@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import supervise
-
 from watch import Watch
 
 HERE = Path(__file__).resolve().parent
@@ -42,8 +41,10 @@ def make_database(path):
     database = sqlite3.connect(path, timeout=60)
     database.executescript(SCHEMA)
     with database:
-        database.executemany("INSERT INTO file (path, root) VALUES (?, ?)",
-                             [(str(file), str(root)) for file in files])
+        database.executemany(
+            "INSERT INTO file (path, root) VALUES (?, ?)",
+            [(str(file), str(root)) for file in files],
+        )
     return database, [row[0] for row in database.execute("SELECT id FROM file ORDER BY id")]
 
 
@@ -52,8 +53,12 @@ def start_supervisor(program, folder, database):
     environment = {**os.environ, "RUNTIME_DIRECTORY": str(folder), "INDEX_DATABASE": str(database)}
     with open(folder / "log", "wb") as log:
         # A process group of its own: Ctrl-C is ours to handle, and stop_supervisor() passes it on.
-        return subprocess.Popen([program, "--config", HERE / "workers.toml"], env=environment,
-                                stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            [program, "--config", HERE / "workers.toml"],
+            env=environment,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def connect(pool, folder, daemon):
@@ -76,13 +81,18 @@ def stop_supervisor(daemon):
 
 def index(program, folder):
     database, file_ids = make_database(folder / "index.db")
-    print(f"{len(file_ids)} files of {sysconfig.get_path('stdlib')}, {PASSES} times, by each of two pools")
+    stdlib = sysconfig.get_path("stdlib")
+    print(f"{len(file_ids)} files of {stdlib}, {PASSES} times, by each of two pools")
     daemon = start_supervisor(program, folder, folder / "index.db")
     try:
         watch = Watch(program, folder, len(file_ids) * PASSES)
         clients = {pool: connect(pool, folder, daemon) for pool in POOLS}
-        futures = [client.submit("tasks.index_file", file_id)
-                   for _ in range(PASSES) for file_id in file_ids for client in clients.values()]
+        futures = [
+            client.submit("tasks.index_file", file_id)
+            for _ in range(PASSES)
+            for file_id in file_ids
+            for client in clients.values()
+        ]
         while not all(future.done() for future in futures):
             watch.show()
             time.sleep(0.25)
@@ -94,13 +104,19 @@ def index(program, folder):
     finally:
         code = stop_supervisor(daemon)
 
-    counts = {pool: database.execute(
-        "SELECT COUNT(*), SUM(tokens), SUM(names), SUM(imports) FROM count WHERE pool = ?",
-        (pool,)).fetchone() for pool in POOLS}
+    counts = {
+        pool: database.execute(
+            "SELECT COUNT(*), SUM(tokens), SUM(names), SUM(imports) FROM count WHERE pool = ?",
+            (pool,),
+        ).fetchone()
+        for pool in POOLS
+    }
     database.close()
     files, tokens, names, imports = counts["recycled"]
-    print(f"\nIn the database, from either pool: {files} files, {tokens} tokens, {names} names, "
-          f"{imports} imports resolved")
+    print(
+        f"\nIn the database, from either pool: {files} files, {tokens} tokens, {names} names, "
+        f"{imports} imports resolved"
+    )
     if counts["plain"] != counts["recycled"] or files != len(file_ids):
         sys.exit(f"the two pools do not agree: {counts}")
     return code

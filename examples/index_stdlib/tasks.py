@@ -1,4 +1,4 @@
-"""The workers' side: one job indexes one Python file. All that a job is given is the ID of a row."""
+"""The workers' side: one job indexes one Python file. All that it is given is the ID of a row."""
 
 import ast
 import functools
@@ -14,7 +14,7 @@ database.execute("PRAGMA synchronous = NORMAL")
 POOL = os.environ["INDEX_POOL"]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parse(path: str) -> ast.Module:
     """Files import each other, so trees are kept. Nobody bounded this cache: such is the code that
     makes a worker grow, and that recycling keeps in check."""

@@ -29,10 +29,12 @@ class Watch:
             self._lines = len(lines)
         elif time.monotonic() - self._last_line > 5:
             self._last_line = time.monotonic()
-            print(f"{self._last_line - self._started:3.0f} s  " + "   ".join(
-                f"{name}: {pool['jobs']['done']}/{self._jobs} jobs, {memory(pool) / MB:.0f} MB, "
-                f"{sum(pool['recycles'].values())} recycled"
-                for name, pool in pools.items()), flush=True)
+            parts = [f"{self._last_line - self._started:3.0f} s"]
+            for name, pool in pools.items():
+                done, recycles = pool["jobs"]["done"], sum(pool["recycles"].values())
+                parts.append(f"{name}: {done}/{self._jobs} jobs, {memory(pool) / MB:.0f} MB")
+                parts[-1] += f", {recycles} recycled" if recycles else ""
+            print("   ".join(parts), flush=True)
 
     def summary(self):
         pools = self._sample()
@@ -42,9 +44,13 @@ class Watch:
             ("jobs done", [pool["jobs"]["done"] for pool in pools.values()]),
             ("jobs failed, lost or dead", [bad(pool) for pool in pools.values()]),
             ("workers recycled", [reasons(pool) for pool in pools.values()]),
-            ("slot gap p50 / p99", [
-                f"{gap['p50'] * 1000:.1f} / {gap['p99'] * 1000:.1f} ms" if gap["count"] else "-"
-                for gap in gaps.values()]),
+            (
+                "slot gap p50 / p99",
+                [
+                    f"{gap['p50'] * 1000:.1f} / {gap['p99'] * 1000:.1f} ms" if gap["count"] else "-"
+                    for gap in gaps.values()
+                ],
+            ),
             ("largest worker", [f"{self._largest_worker[name] / MB:.0f} MB" for name in pools]),
             ("whole pool, at most", [f"{self._largest[name] / MB:.0f} MB" for name in pools]),
             ("whole pool, at the end", [f"{memory(pool) / MB:.0f} MB" for pool in pools.values()]),
@@ -68,10 +74,14 @@ class Watch:
                 megabytes = worker["rss_bytes"] / MB
                 bar = "#" * int(megabytes / 10)
                 state = "successor" if worker["successor"] else worker["state"]
-                lines.append(f"{name:10} {worker['slot']:4} {worker['incarnation']:5} {worker['pid']:8} "
-                             f"{state:9} {worker['jobs_done']:5} {megabytes:5.0f} MB  {bar}")
-            lines.append(f"{'':10} {pool['jobs']['done']} of {self._jobs} jobs, {memory(pool) / MB:.0f} MB, "
-                         f"recycled: {reasons(pool)}")
+                lines.append(
+                    f"{name:10} {worker['slot']:4} {worker['incarnation']:5} {worker['pid']:8} "
+                    f"{state:9} {worker['jobs_done']:5} {megabytes:5.0f} MB  {bar}"
+                )
+            lines.append(
+                f"{'':10} {pool['jobs']['done']} of {self._jobs} jobs, {memory(pool) / MB:.0f} MB, "
+                f"recycled: {reasons(pool)}"
+            )
         return lines + [""] * (self._lines - len(lines))
 
 

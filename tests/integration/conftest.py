@@ -13,13 +13,15 @@ from support.daemon import BINARY, Daemon  # noqa: E402
 
 def pytest_collection_modifyitems(config, items):
     if not BINARY.exists():
-        pytest.exit(f"{BINARY} is not there; build it with: cmake --preset release && "
-                    "cmake --build --preset release", returncode=4)
+        pytest.exit(
+            f"{BINARY} is not there; build it with: cmake --preset release && cmake --build --preset release",
+            returncode=4,
+        )
 
 
 @pytest.fixture
 def make():
-    """make(workers=2, ...) gives a Daemon with pool "p", not started; make(pools={...}) with several.
+    """make(workers=2, ...) gives a Daemon with pool "p", not started; make(pools={...}) has several.
     At the end each is stopped and asserted to have left nothing."""
     daemons = []
 
@@ -41,8 +43,10 @@ def make():
 @pytest.fixture
 def start(make):
     """As make(), started and with all workers ready."""
+
     def start_daemon(pools=None, supervisor=None, env=None, **pool):
         return make(pools, supervisor, **pool).start(env=env)
+
     return start_daemon
 
 

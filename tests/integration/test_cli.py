@@ -1,5 +1,4 @@
-"""Every command, what it prints and how it exits: 0 done, 1 failed, 64 usage, 69 nobody there, 75 refused
-for now, 78 config."""
+"""Every command, what it prints and how it exits."""
 
 import json
 import uuid
@@ -20,8 +19,19 @@ def test_status_in_json_is_the_promised_shape(shared):
     assert set(pool["jobs"]) == {"queued", "running", "done", "failed", "lost", "dead"}
     assert {"p50", "p99", "count"} <= set(pool["slot_gap_seconds"])
     for worker in pool["workers"]:
-        assert {"slot", "incarnation", "pid", "state", "task", "job_id", "jobs_done", "age_seconds",
-                "rss_bytes", "private_bytes", "generation"} <= set(worker)
+        assert {
+            "slot",
+            "incarnation",
+            "pid",
+            "state",
+            "task",
+            "job_id",
+            "jobs_done",
+            "age_seconds",
+            "rss_bytes",
+            "private_bytes",
+            "generation",
+        } <= set(worker)
         assert worker["rss_bytes"] > 1 << 20
 
 
@@ -87,9 +97,21 @@ def test_recycle_one_slot_and_all(start):
     assert sv.cli("recycle", "q").returncode == FAILED
 
 
-@pytest.mark.parametrize("arguments", [
-    (), ("nonsense",), ("status", "--nonsense"), ("scale", "p"), ("scale", "p", "many"),
-    ("submit",), ("submit", "p"), ("recycle",), ("why",), ("scale", "p", "-1")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nonsense",),
+        ("status", "--nonsense"),
+        ("scale", "p"),
+        ("scale", "p", "many"),
+        ("submit",),
+        ("submit", "p"),
+        ("recycle",),
+        ("why",),
+        ("scale", "p", "-1"),
+    ],
+)
 def test_what_is_typed_wrong_is_a_usage_error(shared, arguments):
     run = shared.cli(*arguments)
     assert run.returncode == USAGE
@@ -102,9 +124,21 @@ def test_unknown_pools_are_told_the_known_ones(shared):
         assert run.returncode == FAILED and "p" in run.stderr, arguments
 
 
-@pytest.mark.parametrize("arguments", [
-    ("status",), ("status", "--json"), ("submit", "p", "suite.echo", "1"), ("recycle", "p"),
-    ("scale", "p", "1"), ("pause", "p"), ("resume", "p"), ("reload",), ("stop",), ("why", "1")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("status", "--json"),
+        ("submit", "p", "suite.echo", "1"),
+        ("recycle", "p"),
+        ("scale", "p", "1"),
+        ("pause", "p"),
+        ("resume", "p"),
+        ("reload",),
+        ("stop",),
+        ("why", "1"),
+    ],
+)
 def test_without_a_supervisor_each_command_says_so(make, arguments):
     sv = make()
     run = sv.cli(*arguments)
@@ -122,8 +156,20 @@ def test_stop_drains_and_the_process_is_gone(start):
 def test_help_teaches(shared):
     run = shared.cli("--help")
     assert run.returncode == DONE
-    for command in ("run", "check", "status", "submit", "recycle", "scale", "pause", "resume", "reload",
-                    "stop", "why", "doctor"):
+    for command in (
+        "run",
+        "check",
+        "status",
+        "submit",
+        "recycle",
+        "scale",
+        "pause",
+        "resume",
+        "reload",
+        "stop",
+        "why",
+        "doctor",
+    ):
         assert command in run.stdout
         own = shared.cli(command, "--help")
         assert own.returncode == DONE and len(own.stdout.splitlines()) > 3

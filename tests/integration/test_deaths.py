@@ -3,7 +3,6 @@
 import signal
 
 import pytest
-
 import supervise
 from support.leftovers import alive, until
 
@@ -16,14 +15,17 @@ def lose(sv, task, *ids, timeout=30):
     return caught.value
 
 
-@pytest.mark.parametrize("task, ids, cause, words", [
-    ("suite.die_by", (signal.SIGKILL,), "signal", ["9"]),
-    ("suite.die_by", (signal.SIGTERM,), "signal", ["15"]),
-    ("suite.segfault", (), "signal", ["11"]),
-    ("suite.exit_now", (3,), "exit", ["3"]),
-    ("suite.exit_now", (0,), "exit", ["0"]),
-    ("suite.overrun", (), "time_limit", ["0.3"]),
-])
+@pytest.mark.parametrize(
+    "task, ids, cause, words",
+    [
+        ("suite.die_by", (signal.SIGKILL,), "signal", ["9"]),
+        ("suite.die_by", (signal.SIGTERM,), "signal", ["15"]),
+        ("suite.segfault", (), "signal", ["11"]),
+        ("suite.exit_now", (3,), "exit", ["3"]),
+        ("suite.exit_now", (0,), "exit", ["0"]),
+        ("suite.overrun", (), "time_limit", ["0.3"]),
+    ],
+)
 def test_a_job_that_takes_its_worker_along_is_lost_with_the_cause(start, task, ids, cause, words):
     sv = start()
     lost = lose(sv, task, *ids)
@@ -51,9 +53,12 @@ def test_a_worker_killed_while_idle_costs_no_job(start):
     sv = start()
     (pid,) = sv.pids()
     import os
+
     os.kill(pid, signal.SIGKILL)
-    sv.wait_pool(lambda p: p["restarts"] == {"signal": 1}
-                 and any(w["state"] == "idle" for w in p["workers"]), "a successor")
+    sv.wait_pool(
+        lambda p: p["restarts"] == {"signal": 1} and any(w["state"] == "idle" for w in p["workers"]),
+        "a successor",
+    )
     assert sv.pids() != [pid]
     assert sv.pool()["jobs"]["lost"] == 0
 
@@ -71,8 +76,7 @@ def test_descendants_die_with_the_worker(start):
 def test_descendants_of_a_recycled_worker_go_too(start):
     sv = start()
     with sv.client() as client:
-        pids = [int(pid) for pid in
-                client.submit("suite.with_grandchildren", 3).result(timeout=20).split()]
+        pids = [int(pid) for pid in client.submit("suite.with_grandchildren", 3).result(timeout=20).split()]
     assert all(map(alive, pids))
     assert sv.cli("recycle", "p").returncode == 0
     until(lambda: not any(map(alive, pids)), 10, "the grandchildren to go")
@@ -82,8 +86,9 @@ def test_descendants_of_a_recycled_worker_go_too(start):
 def test_a_job_that_grows_without_end_is_stopped_at_the_hard_line(start, task):
     sv = start(memory={"hard": "150M"})
     lost = lose(sv, task, 2000)
-    assert lost.cause in (("memory_hard_limit",) if task == "suite.grow"
-                          else ("memory_hard_limit", "oom_worker"))
+    assert lost.cause in (
+        ("memory_hard_limit",) if task == "suite.grow" else ("memory_hard_limit", "oom_worker")
+    )
     assert sv.pool()["restarts"] == {lost.cause: 1}
 
 
@@ -142,12 +147,23 @@ def test_a_crash_loop_trips_the_breaker_and_the_others_go_on(start):
 
 
 def test_an_application_that_cannot_be_imported_degrades_its_pool_and_says_why(make):
-    sv = make(pools={"bad": {"app": "broken_import",
-                             "restart": {"backoff": {"first": "10ms", "most": "100ms"}, "burst": 2,
-                                         "period": "60s"}},
-                     "good": {}}).start(ready=False)
-    status = sv.wait_for(lambda s: s["pools"]["bad"]["state"] == "degraded"
-                         and s["pools"]["good"]["state"] == "running", "one degraded pool")
+    sv = make(
+        pools={
+            "bad": {
+                "app": "broken_import",
+                "restart": {
+                    "backoff": {"first": "10ms", "most": "100ms"},
+                    "burst": 2,
+                    "period": "60s",
+                },
+            },
+            "good": {},
+        }
+    ).start(ready=False)
+    status = sv.wait_for(
+        lambda s: s["pools"]["bad"]["state"] == "degraded" and s["pools"]["good"]["state"] == "running",
+        "one degraded pool",
+    )
     assert status["pools"]["bad"]["advice"]
     assert "no_such_module_anywhere" in sv.log()
     with sv.client("good") as client:
@@ -156,14 +172,20 @@ def test_an_application_that_cannot_be_imported_degrades_its_pool_and_says_why(m
 
 def test_an_interpreter_that_is_not_there_names_the_step(make):
     sv = make(python="/nowhere/python", restart={"burst": 1, "period": "60s"}).start(ready=False)
-    until(lambda: sv.process.poll() is not None or "/nowhere/python" in sv.log(), 20,
-          "the failure in the log")
+    until(
+        lambda: sv.process.poll() is not None or "/nowhere/python" in sv.log(),
+        20,
+        "the failure in the log",
+    )
     assert "No such file" in sv.log()
 
 
 def test_a_worker_that_is_not_ready_in_time_is_given_up(make):
-    sv = make(start_timeout="300ms", environment={"SUITE_IMPORT_SECONDS": "30"},
-              restart={"backoff": {"first": "10ms", "most": "100ms"}, "burst": 2, "period": "60s"})
+    sv = make(
+        start_timeout="300ms",
+        environment={"SUITE_IMPORT_SECONDS": "30"},
+        restart={"backoff": {"first": "10ms", "most": "100ms"}, "burst": 2, "period": "60s"},
+    )
     sv.start(ready=False)
     sv.wait_pool(lambda p: p["state"] == "degraded", "the pool to give up")
     assert "start_timeout" in sv.pool()["advice"] + sv.log()

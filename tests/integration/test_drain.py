@@ -4,7 +4,6 @@ import signal
 import time
 
 import pytest
-
 import supervise
 from support.leftovers import alive, until
 
@@ -131,7 +130,6 @@ def test_after_a_kill_the_next_one_takes_over(start):
 def test_an_orphan_of_a_stopped_supervisor_is_not_left(start):
     sv = start()
     with sv.client() as client:
-        pids = [int(pid) for pid in
-                client.submit("suite.with_grandchildren", 4).result(timeout=20).split()]
+        pids = [int(pid) for pid in client.submit("suite.with_grandchildren", 4).result(timeout=20).split()]
     assert sv.stop() == 0
     assert not any(map(alive, pids))

@@ -4,13 +4,23 @@ import asyncio
 import uuid
 
 import pytest
-
 import supervise
 
 
-@pytest.mark.parametrize("value", [
-    0, -1, 2**63 - 1, -(2**63), uuid.UUID("12345678-1234-5678-1234-567812345678"),
-    "", "a", "x" * 255, "Größe 尺寸"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        -1,
+        2**63 - 1,
+        -(2**63),
+        uuid.UUID("12345678-1234-5678-1234-567812345678"),
+        "",
+        "a",
+        "x" * 255,
+        "Größe 尺寸",
+    ],
+)
 def test_an_id_of_each_kind_comes_back_unchanged(shared, value):
     with shared.client() as client:
         result = client.submit("suite.echo", value).result(timeout=20)
@@ -52,13 +62,16 @@ def test_job_ids_are_unique_over_clients(shared):
     assert len({future.job_id for future in futures}) == 200
 
 
-@pytest.mark.parametrize("values, words", [
-    ((1.5,), ["float"]),
-    (([1, 2],), ["list"]),
-    ((2**63,), ["64-bit", "str"]),
-    (("x" * 256,), ["256", "255"]),
-    (("y" * 250, "y" * 250, "y" * 250, "y" * 250), ["1009", "960", "store"]),
-])
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ((1.5,), ["float"]),
+        (([1, 2],), ["list"]),
+        ((2**63,), ["64-bit", "str"]),
+        (("x" * 256,), ["256", "255"]),
+        (("y" * 250, "y" * 250, "y" * 250, "y" * 250), ["1009", "960", "store"]),
+    ],
+)
 def test_what_is_no_id_is_refused_at_the_client_and_says_the_way_out(shared, values, words):
     with shared.client() as client:
         with pytest.raises((TypeError, ValueError)) as caught:
@@ -132,7 +145,14 @@ def test_a_job_is_dead_when_its_retries_are_spent(start):
     with sv.client() as client:
         with pytest.raises(supervise.JobFailed, match="never"):
             client.submit("suite.fail_always").result(timeout=20)
-    assert sv.pool()["jobs"] == {"queued": 0, "running": 0, "done": 0, "failed": 0, "lost": 0, "dead": 1}
+    assert sv.pool()["jobs"] == {
+        "queued": 0,
+        "running": 0,
+        "done": 0,
+        "failed": 0,
+        "lost": 0,
+        "dead": 1,
+    }
     assert len(sv.tally("begin")) == 3
 
 
@@ -150,13 +170,22 @@ def test_a_higher_priority_goes_first_and_equals_in_order(start):
     with sv.client() as client:
         client.submit("suite.hold", "gate")
         gate.wait()
-        futures = [client.submit("suite.counted", number, priority=priority)
-                   for number, priority in enumerate([5, 0, 9, 5, 9, 1])]
+        futures = [
+            client.submit("suite.counted", number, priority=priority)
+            for number, priority in enumerate([5, 0, 9, 5, 9, 1])
+        ]
         sv.wait_pool(lambda p: p["jobs"]["queued"] == 6, "six queued jobs")
         gate.open()
         for future in futures:
             future.result(timeout=20)
-    assert [row[3] for row in sorted(sv.tally("begin"), key=lambda row: row[2])][1:] == [2, 4, 0, 3, 5, 1]
+    assert [row[3] for row in sorted(sv.tally("begin"), key=lambda row: row[2])][1:] == [
+        2,
+        4,
+        0,
+        3,
+        5,
+        1,
+    ]
 
 
 def test_a_full_queue_refuses_at_once_and_takes_again_later(start):

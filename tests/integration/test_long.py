@@ -10,7 +10,6 @@ import time
 from collections import Counter
 
 import pytest
-
 import supervise
 from support.leftovers import cpu_seconds, rss_bytes
 
@@ -42,17 +41,17 @@ def test_an_idle_supervisor_costs_next_to_nothing(start, scale, sanitized):
     before = cpu_seconds(sv.process.pid)
     time.sleep(seconds)  # not to wait for something: the time itself is what is measured
     used = (cpu_seconds(sv.process.pid) - before) / seconds
-    print(f"idle CPU with 8 workers: {used:.2%} of one core, RSS {rss_bytes(sv.process.pid) / MB:.1f} MB")
+    size = rss_bytes(sv.process.pid) / MB
+    print(f"idle CPU with 8 workers: {used:.2%} of one core, RSS {size:.1f} MB")
     if not sanitized:
         assert used < 0.005
 
 
 def test_recycling_costs_next_to_no_throughput(start, scale, sanitized):
-    """Every 200 jobs of 10 ms, 2 workers, an import of 0.3 s, against no recycling in the same run."""
+    """Every 200 jobs of 10 ms, 2 workers, an import of 0.3 s, beside no recycling in the same run."""
     jobs = max(1200, int(4000 * scale))
     common = {"workers": 2, "environment": {"SUITE_IMPORT_SECONDS": "0.3"}}
-    sv = start(pools={"plain": common,
-                      "recycled": {**common, "recycle": {"max_tasks": 200}}})
+    sv = start(pools={"plain": common, "recycled": {**common, "recycle": {"max_tasks": 200}}})
     seconds = dict.fromkeys(("plain", "recycled"), 0.0)
     with sv.client("plain") as plain, sv.client("recycled") as recycled:
         # In turns, so that what else this machine does falls on both.
@@ -63,8 +62,8 @@ def test_recycling_costs_next_to_no_throughput(start, scale, sanitized):
                 seconds[name] += time.monotonic() - before
     pool = sv.pool("recycled")
     ratio = seconds["plain"] / seconds["recycled"]
-    print(f"throughput with recycling: {ratio:.3f} of that without; slot gap {pool['slot_gap_seconds']}, "
-          f"recycles {pool['recycles']}")
+    print(f"throughput with recycling: {ratio:.3f} of that without")
+    print(f"slot gap {pool['slot_gap_seconds']}, recycles {pool['recycles']}")
     assert pool["recycles"]["max_tasks"] >= jobs // 200 - 4
     if not sanitized:
         assert ratio >= 0.95
@@ -115,7 +114,7 @@ def submit_all(client, total, window=5_000):
 
 
 def lives_of(sv):
-    """{pid: its jobs' numbers in order}, and how often each number ended, by the workers' own account."""
+    """The workers' own account: {pid: its jobs in order}, how often each ended, and by whom."""
     begun, ended = sv.tally("begin"), sv.tally("end")
     lives = collections.defaultdict(list)
     for pid, _, _, number in sorted(begun, key=lambda row: row[2]):
@@ -126,9 +125,12 @@ def lives_of(sv):
 @pytest.mark.parametrize("retries", [0, 3])
 def test_chaos_every_job_ends_once_and_all_accounts_agree(start, scale, retries):
     total = max(5_000, int(200_000 * scale))
-    sv = start(workers=4, recycle={"max_tasks": 50},
-               jobs={"retries": retries, "queue_limit": 10_000},
-               restart={"backoff": {"first": "10ms", "most": "50ms"}, "burst": 0})
+    sv = start(
+        workers=4,
+        recycle={"max_tasks": 50},
+        jobs={"retries": retries, "queue_limit": 10_000},
+        restart={"backoff": {"first": "10ms", "most": "50ms"}, "burst": 0},
+    )
     killer = Killer(sv)
     with sv.client() as client:
         killer.start()
@@ -137,9 +139,10 @@ def test_chaos_every_job_ends_once_and_all_accounts_agree(start, scale, retries)
         finally:
             killer.end()
     pool = sv.wait_pool(lambda p: p["jobs"]["queued"] == p["jobs"]["running"] == 0, "an empty pool")
-    print(f"chaos, retries {retries}: {total} jobs, {len(killer.killed)} workers killed, client: "
-          f"{total - len(lost)} done, {len(lost)} lost; jobs {pool['jobs']}, attempts {pool['attempts']}, "
-          f"recycles {pool['recycles']}, restarts {pool['restarts']}")
+    print(f"chaos, retries {retries}: {total} jobs, {len(killer.killed)} workers killed")
+    print(f"client: {total - len(lost)} done, {len(lost)} lost or dead")
+    print(f"ledger: jobs {pool['jobs']}, attempts {pool['attempts']}")
+    print(f"workers: recycles {pool['recycles']}, restarts {pool['restarts']}")
 
     # The client and the ledger agree: one final state each.
     assert len(job_of) == len(set(job_of.values())) == total

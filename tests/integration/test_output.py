@@ -78,8 +78,7 @@ def test_a_log_file_is_reopened_on_usr1(make):
 
 
 def test_a_worker_starts_with_a_clean_slate(start):
-    sv = start(umask="0027", directory="/usr", environment={"COLOUR": "blue"},
-               limits={"nofile": 123})
+    sv = start(umask="0027", directory="/usr", environment={"COLOUR": "blue"}, limits={"nofile": 123})
     with sv.client() as client:
         own_pid_group, own_session, stdin = client.submit("suite.session").result(timeout=20).split()
         assert (own_pid_group, own_session, stdin) == ("True", "True", "/dev/null")

@@ -3,9 +3,6 @@
 import itertools
 from collections import Counter
 
-import pytest
-
-
 MB = 1 << 20
 
 
@@ -29,8 +26,10 @@ def test_no_worker_does_more_than_max_tasks(start):
 
 
 def test_the_successor_is_ready_before_the_old_workers_last_job(start):
-    sv = start(recycle={"max_tasks": 5, "max_tasks_jitter": 0.0},
-               environment={"SUITE_IMPORT_SECONDS": "0.2"})
+    sv = start(
+        recycle={"max_tasks": 5, "max_tasks_jitter": 0.0},
+        environment={"SUITE_IMPORT_SECONDS": "0.2"},
+    )
     with sv.client() as client:
         list(client.map("suite.timed", [(number, 5) for number in range(30)]))
     lives = list(rows_by_pid(sv.tally("begin")).values())
@@ -127,6 +126,7 @@ def test_no_herd_at_most_one_of_ten_is_replaced_at_once(start):
     def done(pool):
         seen.append(len(pool["workers"]))
         return pool["recycles"].get("requested", 0) == 8
+
     sv.wait_pool(done, "eight requested", timeout=60)
     assert max(seen) <= 10  # eight, one successor, one that has not quite gone
     starts = [("start", e) for e in sv.events("worker.starting")]
@@ -140,6 +140,7 @@ def test_capacity_never_dips_while_a_pool_is_recycled(start):
     def done(pool):
         low.append(sum(w["state"] in ("idle", "busy") for w in pool["workers"]))
         return pool["recycles"].get("requested", 0) == 2
+
     assert sv.cli("recycle", "p").returncode == 0
     sv.wait_pool(done, "two requested")
     assert min(low) >= 2
@@ -168,5 +169,3 @@ def test_the_slot_gap_is_measured(start):
         list(client.map("suite.timed", [(number, 5) for number in range(100)]))
     gap = sv.pool()["slot_gap_seconds"]
     assert gap["count"] >= 8 and 0 <= gap["p50"] <= gap["p99"] < 1
-
-

@@ -120,9 +120,13 @@ def test_scale_grows_and_shrinks_without_losing_a_job(start):
         futures = [client.submit("suite.timed", number, 5) for number in range(300)]
         for size in (5, 1, 3):
             assert sv.cli("scale", "p", size).returncode == 0
-            sv.wait_pool(lambda p, size=size: p["workers_wanted"] == size
-                         and len([w for w in p["workers"] if w["state"] in ("idle", "busy")]) == size,
-                         f"{size} workers")
+            sv.wait_pool(
+                lambda p, size=size: (
+                    p["workers_wanted"] == size
+                    and len([w for w in p["workers"] if w["state"] in ("idle", "busy")]) == size
+                ),
+                f"{size} workers",
+            )
         assert [future.result(timeout=30) for future in futures] == list(range(300))
 
 

@@ -9,7 +9,6 @@ import struct
 import subprocess
 
 import pytest
-
 import supervise
 from support import wire
 from support.daemon import BINARY
@@ -49,21 +48,37 @@ BROKEN = {
     "an unknown type": frame(99),
     "type zero": frame(0),
     "unknown flags": frame(wire.PING, b"\0" * 8, flags=0x80),
-    "a descriptor promised": frame(wire.SUBMIT, struct.pack("<IB", 1, 5) + wire.text8("suite.echo")
-                                   + wire.arguments(1), count=1, flags=1),
+    "a descriptor promised": frame(
+        wire.SUBMIT,
+        struct.pack("<IB", 1, 5) + wire.text8("suite.echo") + wire.arguments(1),
+        count=1,
+        flags=1,
+    ),
     "a count where there is none": frame(wire.PING, b"\0" * 8, count=3),
     "a worker's frame": frame(wire.READY),
     "a supervisor's frame": frame(wire.ACCEPTED, struct.pack("<IQ", 1, 1), count=1),
     "a second hello": hello(),
     "a priority of ten": wire.submit("suite.echo", (1,), priority=10),
-    "more entries than said": frame(wire.SUBMIT, struct.pack("<IB", 1, 5) + wire.text8("suite.echo")
-                                    + wire.arguments(1) * 3, count=2),
-    "fewer entries than said": frame(wire.SUBMIT, struct.pack("<IB", 1, 5) + wire.text8("suite.echo")
-                                     + wire.arguments(1), count=400),
-    "an unknown kind of id": frame(wire.SUBMIT, struct.pack("<IB", 1, 5) + wire.text8("suite.echo")
-                                   + b"\x01\x09" + b"\0" * 8, count=1),
-    "a text that is not UTF-8": frame(wire.SUBMIT, struct.pack("<IB", 1, 5) + wire.text8("suite.echo")
-                                      + b"\x01\x03\x02\xff\xfe", count=1),
+    "more entries than said": frame(
+        wire.SUBMIT,
+        struct.pack("<IB", 1, 5) + wire.text8("suite.echo") + wire.arguments(1) * 3,
+        count=2,
+    ),
+    "fewer entries than said": frame(
+        wire.SUBMIT,
+        struct.pack("<IB", 1, 5) + wire.text8("suite.echo") + wire.arguments(1),
+        count=400,
+    ),
+    "an unknown kind of id": frame(
+        wire.SUBMIT,
+        struct.pack("<IB", 1, 5) + wire.text8("suite.echo") + b"\x01\x09" + b"\0" * 8,
+        count=1,
+    ),
+    "a text that is not UTF-8": frame(
+        wire.SUBMIT,
+        struct.pack("<IB", 1, 5) + wire.text8("suite.echo") + b"\x01\x03\x02\xff\xfe",
+        count=1,
+    ),
     "a NUL in a name": wire.submit("suite\0echo", (1,)),
     "one byte more than the maximum": frame(wire.SUBMIT, b"\0" * (wire.MAX_FRAME - 7), count=1),
     "sixty thousand bytes": frame(wire.SUBMIT, b"\0" * 60000, count=1),
@@ -118,7 +133,11 @@ def test_random_bytes(shared):
 def test_mutated_frames(shared):
     """Good frames with a few bytes changed: an answer or a CLOSE, never silence or a crash."""
     rng = random.Random(2)
-    good = [PING, wire.submit("suite.echo", (1,)), frame(wire.CANCEL, struct.pack("<Q", 1), count=1)]
+    good = [
+        PING,
+        wire.submit("suite.echo", (1,)),
+        frame(wire.CANCEL, struct.pack("<Q", 1), count=1),
+    ]
     for _ in range(500):
         data = bytearray(rng.choice(good))
         for _ in range(rng.randrange(1, 4)):
@@ -155,15 +174,17 @@ def test_a_client_that_sends_a_descriptor_unasked(shared):
         with peer(shared) as victim:
             socket.send_fds(victim.socket, [PING], [0])
             victim.expect_close()
-    until(lambda: len(os.listdir(f"/proc/{shared.process.pid}/fd")) <= before, 10,
-          "the descriptors to be closed")
+    until(
+        lambda: len(os.listdir(f"/proc/{shared.process.pid}/fd")) <= before,
+        10,
+        "the descriptors to be closed",
+    )
 
 
 def test_cancelling_strangers_jobs_and_none(shared):
     with shared.client() as client, peer(shared) as stranger:
         future = client.submit("suite.timed", 5, 200)
-        stranger.send(frame(wire.CANCEL, struct.pack("<3Q", 0, 2**64 - 1, future.job_id),
-                            count=3, flags=2))
+        stranger.send(frame(wire.CANCEL, struct.pack("<3Q", 0, 2**64 - 1, future.job_id), count=3, flags=2))
         stranger.ping()
         assert future.result(timeout=20) == 5
 
@@ -225,10 +246,16 @@ def test_a_worker_that_writes_to_its_channel_itself(start, descriptor):
     assert sum(sv.pool()["restarts"].values()) == 1
 
 
-@pytest.mark.parametrize("request_bytes", [
-    b"\0" * 100, b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
-    b"POST /status HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
-    b"GET /status HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n"])
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\0" * 100,
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"POST /status HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+        b"GET /status HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+    ],
+)
 def test_rubbish_on_the_control_socket(shared, request_bytes):
     with socket.socket(socket.AF_UNIX) as control:
         control.settimeout(20)
@@ -250,10 +277,17 @@ def test_control_clients_that_never_finish_their_request(shared):
         assert shared.status()["pools"]
 
 
-@pytest.mark.parametrize("text", [
-    "# " + "x" * (1 << 20), "[pool.p]\napp = '" + "x" * (1 << 20) + "'\n",
-    "".join(f"[pool.p{n}]\napp = 'a'\n" for n in range(40_000)),
-    "a = " + "[" * 500_000, "\0" * (1 << 20)], ids=["comment", "value", "pools", "nesting", "NULs"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# " + "x" * (1 << 20),
+        "[pool.p]\napp = '" + "x" * (1 << 20) + "'\n",
+        "".join(f"[pool.p{n}]\napp = 'a'\n" for n in range(40_000)),
+        "a = " + "[" * 500_000,
+        "\0" * (1 << 20),
+    ],
+    ids=["comment", "value", "pools", "nesting", "NULs"],
+)
 def test_a_config_of_a_megabyte(tmp_path, text):
     config = tmp_path / "workers.toml"
     config.write_text(text)

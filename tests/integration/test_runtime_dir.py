@@ -33,8 +33,11 @@ def test_a_stale_lock_and_stale_sockets_are_taken_over(start):
 
 def test_the_directory_is_made_and_its_files_are_not_for_everyone(start):
     sv = start()
-    assert stat.S_IMODE(os.stat(sv.runtime_dir / "control.sock").st_mode) & 0o007 == 0 or \
-        stat.S_IMODE(os.stat(sv.runtime_dir).st_mode) & 0o007 == 0 or _peers_are_checked(sv)
+    assert (
+        stat.S_IMODE(os.stat(sv.runtime_dir / "control.sock").st_mode) & 0o007 == 0
+        or stat.S_IMODE(os.stat(sv.runtime_dir).st_mode) & 0o007 == 0
+        or _peers_are_checked(sv)
+    )
     sv.stop()
     assert not list(sv.runtime_dir.glob("*.sock"))
 

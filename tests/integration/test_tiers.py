@@ -3,7 +3,6 @@
 import signal
 
 import pytest
-
 import supervise
 from support.leftovers import alive, until
 
@@ -22,6 +21,7 @@ def tiered(make, tier):
             assert got > tier, f"asked for {tier}, got {got}"
             pytest.skip(f"this host gives tier {got}: {sv.status()['supervisor']['tier_reason']}")
         return sv
+
     return start_daemon
 
 
@@ -61,9 +61,11 @@ def test_the_hard_line(tiered):
 def test_deaths_and_time_limits(tiered):
     sv = tiered()
     with sv.client() as client:
-        for task, ids, cause in [("suite.die_by", (signal.SIGKILL,), "signal"),
-                                 ("suite.exit_now", (4,), "exit"),
-                                 ("suite.overrun", (), "time_limit")]:
+        for task, ids, cause in [
+            ("suite.die_by", (signal.SIGKILL,), "signal"),
+            ("suite.exit_now", (4,), "exit"),
+            ("suite.overrun", (), "time_limit"),
+        ]:
             with pytest.raises(supervise.JobLost) as caught:
                 client.submit(task, *ids).result(timeout=30)
             assert caught.value.cause == cause

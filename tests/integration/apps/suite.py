@@ -1,4 +1,4 @@
-"""The tasks that the integration tests run. What they leave in $SUITE_DIR is the workers' own account."""
+"""The tasks that the integration tests run; $SUITE_DIR gets the workers' own account of them."""
 
 import ctypes
 import os
@@ -29,6 +29,7 @@ note("import")
 
 
 # Results
+
 
 @supervise.task
 def echo(value):
@@ -95,6 +96,7 @@ def describe_job() -> str:
 
 # Failures
 
+
 @supervise.task
 def fail(number: int = 0):
     raise ValueError(f"no report {number}")
@@ -134,6 +136,7 @@ def exit_with(code: int):
 
 # Deaths
 
+
 @supervise.task
 def die_by(number: int):
     os.kill(os.getpid(), number)
@@ -159,8 +162,7 @@ def exit_each_time():
 @supervise.task
 def with_grandchildren(count: int) -> str:
     """Leaves processes behind, one of them in a session of its own; returns their pids."""
-    children = [subprocess.Popen(["sleep", "600"], start_new_session=i % 2 == 1)
-                for i in range(count)]
+    children = [subprocess.Popen(["sleep", "600"], start_new_session=i % 2 == 1) for i in range(count)]
     _kept.extend(children)
     return " ".join(str(child.pid) for child in children)
 
@@ -172,6 +174,7 @@ def grandchildren_then_die(count: int):
 
 
 # Time
+
 
 @supervise.task(soft_time_limit=0.2)
 def stop_softly() -> str:
@@ -197,6 +200,7 @@ def overrun():
 
 
 # Memory
+
 
 def _own_rss() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -243,6 +247,7 @@ def grow_at_once(megabytes: int):
 
 # Output
 
+
 @supervise.task
 def say(text: str):
     print(text)
@@ -282,7 +287,8 @@ def descriptors() -> str:
 
 @supervise.task
 def session() -> str:
-    return f"{os.getpid() == os.getpgrp()} {os.getpid() == os.getsid(0)} {os.readlink('/proc/self/fd/0')}"
+    own = os.getpid()
+    return f"{own == os.getpgrp()} {own == os.getsid(0)} {os.readlink('/proc/self/fd/0')}"
 
 
 @supervise.task

@@ -4,7 +4,11 @@ import os
 import time
 from pathlib import Path
 
-HIERARCHIES = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/memory")]
+HIERARCHIES = [
+    Path("/sys/fs/cgroup"),
+    Path("/sys/fs/cgroup/unified"),
+    Path("/sys/fs/cgroup/memory"),
+]
 
 
 def until(predicate, timeout, what):
@@ -43,7 +47,7 @@ def alive(pid):
 
 
 def cgroups(root):
-    """Directories named `root` (and below) in every hierarchy that a supervisor may write to, leaves first."""
+    """Directories of `root` in every hierarchy that a supervisor may write to, leaves first."""
     found = []
     for hierarchy in HIERARCHIES:
         top = hierarchy / root.strip("/")

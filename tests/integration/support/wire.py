@@ -7,8 +7,18 @@ import struct
 HELLO, WELCOME, REGISTER, READY, START_FAILED, JOB, DONE, SUBMIT, ACCEPTED = range(1, 10)
 REFUSED, RESULT, CANCEL, TRIM, TRIMMED, RETIRE, PING, PONG, CLOSE = range(10, 19)
 MAX_FRAME = 1024
-REASONS = {1: "queue_full", 2: "unknown_task", 3: "stopping", 4: "degraded", 5: "not_permitted",
-           6: "too_many_clients", 7: "bad_frame", 8: "slow_reader", 9: "version", 10: "no_hello"}
+REASONS = {
+    1: "queue_full",
+    2: "unknown_task",
+    3: "stopping",
+    4: "degraded",
+    5: "not_permitted",
+    6: "too_many_clients",
+    7: "bad_frame",
+    8: "slow_reader",
+    9: "version",
+    10: "no_hello",
+}
 
 
 def text8(text):
