@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import supervise
 from watch import Watch
+
+import supervise
 
 HERE = Path(__file__).resolve().parent
 POOLS = ("plain", "recycled")

@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+
 from support.daemon import BINARY
 
 GOOD = '[pool.p]\napp = "suite"\n'

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+
 import supervise
 from support.leftovers import alive, until
 

@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+
 import supervise
 from support.leftovers import alive, until
 

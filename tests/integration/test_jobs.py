@@ -4,6 +4,7 @@ import asyncio
 import uuid
 
 import pytest
+
 import supervise
 
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 
 import pytest
+
 import supervise
 from support.leftovers import cpu_seconds, rss_bytes
 

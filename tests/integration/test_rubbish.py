@@ -9,6 +9,7 @@ import struct
 import subprocess
 
 import pytest
+
 import supervise
 from support import wire
 from support.daemon import BINARY

@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+
 import supervise
 
 
