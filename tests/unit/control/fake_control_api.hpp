@@ -67,7 +67,7 @@ class FakeControlApi final : public ControlApi {
   public:
     Snapshot current = sample_snapshot();
     JobEnd end{812, JobState::done, 1, ipc::encode_report(ipc::Value{})};
-    bool hold_jobs = false;               ///< submit_and_wait() never ends by itself
+    bool hold_jobs = false;  ///< submit_and_wait() never ends by itself
     bool queue_full = false;
     std::function<void()> on_stop = [] {};
 
@@ -119,8 +119,7 @@ class FakeControlApi final : public ControlApi {
             } left{this};
             note("waiting");
             const auto executor = co_await boost::asio::this_coro::executor;
-            boost::asio::steady_timer never(executor,
-                                            boost::asio::steady_timer::time_point::max());
+            boost::asio::steady_timer never(executor, boost::asio::steady_timer::time_point::max());
             co_await never.async_wait(boost::asio::use_awaitable);
         }
         co_return end;

@@ -168,8 +168,7 @@ TEST_CASE("each change reaches the supervisor once", "[http]") {
     ControlServer server;
     server.start();
     RawClient client = RawClient::on_path(server.runtime_dir());
-    CHECK(client.post("/pools/reports/recycle").body ==
-          "{\"pool\": \"reports\", \"asked\": 2}\n");
+    CHECK(client.post("/pools/reports/recycle").body == "{\"pool\": \"reports\", \"asked\": 2}\n");
     CHECK(client.post("/pools/reports/recycle", R"({"slot": 2})").body ==
           "{\"pool\": \"reports\", \"asked\": 1}\n");
     CHECK(client.post("/pools/reports/scale", R"({"workers": 6})").status == 200);
@@ -177,9 +176,9 @@ TEST_CASE("each change reaches the supervisor once", "[http]") {
     CHECK(client.post("/pools/reports/resume", "{}").status == 200);
     CHECK_THAT(client.post("/reload").body, ContainsSubstring("1000 -> 500"));
     CHECK(client.post("/stop").status == 202);
-    CHECK(server.api.calls() ==
-          std::vector<std::string>{"recycle reports", "recycle reports/2", "scale reports 6",
-                                   "pause reports", "resume reports", "reload", "stop"});
+    CHECK(server.api.calls() == std::vector<std::string>{"recycle reports", "recycle reports/2",
+                                                         "scale reports 6", "pause reports",
+                                                         "resume reports", "reload", "stop"});
 }
 
 TEST_CASE("a change that cannot be made is refused and says why", "[http]") {

@@ -14,8 +14,7 @@ TEST_CASE("metrics count what the snapshot counts", "[metrics]") {
     const std::string text = metrics_text(test::sample_snapshot());
     for (const char* line :
          {"supervise_info{version=\"0.1.0\",tier=\"B\"} 1", "supervise_uptime_seconds 8040.25",
-          "supervise_supervisor_rss_bytes 12582912",
-          "supervise_jobs_queued{pool=\"reports\"} 12",
+          "supervise_supervisor_rss_bytes 12582912", "supervise_jobs_queued{pool=\"reports\"} 12",
           "supervise_jobs_total{pool=\"reports\",state=\"done\"} 81234",
           "supervise_jobs_total{pool=\"reports\",state=\"dead\"} 1",
           "supervise_attempts_total{pool=\"reports\",outcome=\"lost\"} 4",

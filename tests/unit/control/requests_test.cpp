@@ -21,7 +21,7 @@ std::string submit_error(const std::string& rest) {
 
 TEST_CASE("a submit has a task and may leave the rest away", "[requests]") {
     const auto request = read_submit(R"({"task": "reports.tasks.build"})");
-    REQUIRE(request);
+    REQUIRE(request.has_value());
     CHECK(request->task == "reports.tasks.build");
     CHECK(request->ids.empty());
     CHECK(request->priority == 0);
@@ -29,9 +29,9 @@ TEST_CASE("a submit has a task and may leave the rest away", "[requests]") {
 }
 
 TEST_CASE("a submit carries its IDs in order", "[requests]") {
-    const auto request = read_submit(
-        R"({"task": "a.b", "ids": [1, "x"], "priority": 9, "wait": true})");
-    REQUIRE(request);
+    const auto request =
+        read_submit(R"({"task": "a.b", "ids": [1, "x"], "priority": 9, "wait": true})");
+    REQUIRE(request.has_value());
     CHECK(request->ids == std::vector<ipc::Id>{std::int64_t{1}, std::string("x")});
     CHECK(request->priority == 9);
     CHECK(request->wait);
@@ -86,7 +86,7 @@ TEST_CASE("scale needs a number of workers", "[requests]") {
 }
 
 TEST_CASE("a request that takes nothing refuses what it would ignore", "[requests]") {
-    CHECK(read_nothing(""));
-    CHECK(read_nothing("{}"));
+    CHECK(read_nothing("").has_value());
+    CHECK(read_nothing("{}").has_value());
     CHECK_THAT(error_of(read_nothing(R"({"force": true})")), ContainsSubstring("takes none"));
 }
