@@ -17,7 +17,7 @@ FORBIDDEN: list[tuple[str, str]] = [
     ),
     (r"(?i)\b(clau[d]e|anthropi[c]|chat[g]pt|copilo[t]|openA[I])\b", "a tool that wrote the text"),
     (r"(?i)\b(sub)?agen[t]s?\b|\bhelper sessio[n]|\bco-authored-b[y]:", "a note on who wrote it"),
-    (r"<{7} |>{7} |^={7}$", "a merge conflict"),
+    (r"^(<{7}|>{7}) |^={7}$", "a merge conflict"),
 ]
 
 

@@ -34,9 +34,7 @@ def main() -> int:
     if arguments.k and (deaf := [name for name in wanted if name not in SELECTABLE]):
         parser.error(f"-k selects no part of {', '.join(deaf)}")
 
-    # As Ctrl-C does, so that one way of stopping is enough.
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    catch_signals()
     total = Tally()
     try:
         for name in wanted:
@@ -52,6 +50,12 @@ def main() -> int:
         print("\nNo test was run.")
     print(f"\n{total}", flush=True)
     return 1 if total.failed else 0
+
+
+def catch_signals() -> None:
+    """All that ask for the end do as Ctrl-C does, so that one way of stopping is enough."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
 
 
 def _run(name: str, expression: str | None) -> Tally:
