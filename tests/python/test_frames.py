@@ -129,9 +129,7 @@ def encoded(message: dict[str, Any]) -> bytes | None:
 
 def report_of(report: dict[str, Any]) -> bytes:
     if report["outcome"] == "done":
-        return b"\x01" + (
-            _ids.NONE if report["id"] is None else _ids.encode_id(id_of(report["id"]))
-        )
+        return b"\x01" + (_ids.NONE if report["id"] is None else _ids.encode_id(id_of(report["id"])))
     return frames.failed_report(report["error_type"], report["message"], report["traceback"])
 
 

@@ -247,6 +247,29 @@ def _entry(reader: _Reader) -> Entry:
     return Entry(job, state, attempts, report)
 
 
+_STATES = {  # the outcomes that a job's state goes with
+    frames.STATE_DONE: (frames.OUTCOME_DONE,),
+    frames.STATE_FAILED: (frames.OUTCOME_FAILED,),
+    frames.STATE_LOST: (frames.OUTCOME_LOST,),
+    frames.STATE_DEAD: (frames.OUTCOME_FAILED, frames.OUTCOME_LOST),
+}
+
+
+def entry_end(data: bytes, at: int) -> int:
+    """Where the entry of a RESULT that starts at `at` ends, when it is one that makes sense."""
+    reader = _Reader(data, at)
+    entry = _entry(reader)
+    if data[at + 11] not in _STATES[entry.state]:
+        raise BadFrame(f"a result of state {entry.state} with a report of another outcome")
+    return reader.at
+
+
+def decode_report(data: bytes) -> Report:
+    """A whole report, as entry_end() delimits it."""
+    reader = _Reader(data, 0)
+    return reader.report((frames.OUTCOME_DONE, frames.OUTCOME_FAILED, frames.OUTCOME_LOST))
+
+
 def _welcome(reader: _Reader, count: int, flags: int) -> Message:
     version, limit, slot, incarnation = reader.fields(_WELCOME)
     return Welcome(version, limit, slot, incarnation, reader.text8(), reader.text8())
@@ -264,15 +287,11 @@ _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {
     frames.ACCEPTED: _accepted,
     frames.REFUSED: _refused,
     frames.RESULT: lambda r, count, flags: Result(tuple(_entry(r) for _ in range(count))),
-    frames.CANCEL: lambda r, count, flags: Cancel(
-        bool(flags), tuple(r.u64() for _ in range(count))
-    ),
+    frames.CANCEL: lambda r, count, flags: Cancel(bool(flags), tuple(r.u64() for _ in range(count))),
     frames.TRIM: lambda r, count, flags: Trim(),
     frames.TRIMMED: lambda r, count, flags: Trimmed(*r.fields(frames.U32)),
     frames.RETIRE: lambda r, count, flags: Retire(),
     frames.PING: lambda r, count, flags: Ping(r.u64()),
     frames.PONG: lambda r, count, flags: Pong(r.u64()),
-    frames.CLOSE: lambda r, count, flags: Close(
-        _named(frames.REASONS, r.u8(), 1, "reason"), r.text16()
-    ),
+    frames.CLOSE: lambda r, count, flags: Close(_named(frames.REASONS, r.u8(), 1, "reason"), r.text16()),
 }

@@ -92,9 +92,7 @@ def task_name(task: Union[str, Callable[..., object]]) -> str:
             f"{label} is not a task; mark it with @supervise.task, or pass the name of the task "
             'as a str, as in "reports.tasks.build"'
         )
-    raise TypeError(
-        f"a task is a function marked with @supervise.task, or its name as a str, not {task!r}"
-    )
+    raise TypeError(f"a task is a function marked with @supervise.task, or its name as a str, not {task!r}")
 
 
 def _register(new: Task) -> None:

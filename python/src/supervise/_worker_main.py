@@ -14,9 +14,7 @@ def load_package() -> None:
     import importlib.util
 
     init = os.path.join(HERE, "__init__.py")
-    spec = importlib.util.spec_from_file_location(
-        "supervise", init, submodule_search_locations=[HERE]
-    )
+    spec = importlib.util.spec_from_file_location("supervise", init, submodule_search_locations=[HERE])
     assert spec is not None and spec.loader is not None
     package = importlib.util.module_from_spec(spec)
     sys.modules["supervise"] = package
