@@ -83,6 +83,8 @@ std::string printable(std::string_view text, std::size_t longest) {
     return out;
 }
 
-std::string quoted(std::string_view text) { return '"' + printable(text, 60) + '"'; }
+std::string quoted(std::string_view text, std::size_t longest) {
+    return '"' + printable(text, longest) + '"';
+}
 
 }  // namespace supervise::config

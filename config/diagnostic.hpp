@@ -74,7 +74,8 @@ class Positions {
 /// Foreign text fit for one line: cut where longer than `longest` bytes, whatever is no character
 /// escaped.
 std::string printable(std::string_view text, std::size_t longest);
-/// The user's own words within a message: printable, short, in quotes.
-std::string quoted(std::string_view text);
+/// The user's own words within a message: printable, in quotes, short unless it is a
+/// path, whose end matters.
+std::string quoted(std::string_view text, std::size_t longest = 60);
 
 }  // namespace supervise::config

@@ -76,7 +76,8 @@ std::string program_problem(const std::string& program, const std::string& searc
     }
     struct stat status {};
     if (::stat(program.c_str(), &status) != 0) {
-        return std::string("cannot be used: ") + std::strerror(errno);
+        return errno == ENOENT ? "is not there: create it, or name another"
+                               : std::string("cannot be used: ") + std::strerror(errno);
     }
     if (!S_ISREG(status.st_mode)) {
         return "is not a file: name the interpreter itself, as in \".venv/bin/python\"";

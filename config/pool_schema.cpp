@@ -35,7 +35,7 @@ void read_workers(TableReader& table, PoolSettings& pool) {
     const toml::node* node = table.find("workers");
     if (node != nullptr && !node->is_integer() && !node->is_table()) {
         table.wrong_type("workers", "a whole number from 1 to 1024, or { min = 2, max = 8 }",
-                         node->is_string() ? "write it without quotes" : "");
+                         unquote_help(*node));
         return;
     }
     if (node != nullptr && node->is_integer()) {
@@ -44,14 +44,15 @@ void read_workers(TableReader& table, PoolSettings& pool) {
         return;
     }
     table.table("workers", "workers = { min = 2, max = 8 }", [&](TableReader& workers) {
-        for (const char* key : {"min", "max"}) {
-            if (!workers.has(key) && node != nullptr) {
-                table.error("workers", std::string("has no ") + key +
-                                           ": write both, as in { min = 2, max = 8 }");
-            }
-        }
         workers.integer("min", pool.min_workers, range);
         workers.integer("max", pool.max_workers, range);
+        for (const char* key : {"min", "max"}) {
+            if (node != nullptr && !workers.has(key)) {
+                table.error("workers", std::string("has no ") + key +
+                                           ": write both, as in { min = 2, max = 8 }");
+                pool.max_workers = pool.min_workers;  // so that nobody compares the two
+            }
+        }
     });
 }
 
@@ -136,7 +137,7 @@ std::optional<std::uint64_t> read_limit(TableReader& limits, const LimitKind& ki
         case LimitUnit::count:
             if (!node->is_integer()) {
                 limits.wrong_type(kind.name, "a whole number or \"unlimited\"",
-                                  node->is_string() ? "write it without quotes" : "");
+                                  unquote_help(*node));
                 break;
             }
             limits.integer(kind.name, value, {0, INT32_MAX});

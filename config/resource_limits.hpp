@@ -17,7 +17,7 @@ struct LimitKind {
 };
 
 /// In the order of the effective config.
-inline constexpr std::array<LimitKind, 13> limit_kinds{{
+inline constexpr std::array<LimitKind, 11> limit_kinds{{
     {"nofile", RLIMIT_NOFILE, LimitUnit::count},
     {"nproc", RLIMIT_NPROC, LimitUnit::count},
     {"core", RLIMIT_CORE, LimitUnit::bytes},
@@ -29,8 +29,6 @@ inline constexpr std::array<LimitKind, 13> limit_kinds{{
     {"msgqueue", RLIMIT_MSGQUEUE, LimitUnit::bytes},
     {"cpu", RLIMIT_CPU, LimitUnit::seconds},
     {"sigpending", RLIMIT_SIGPENDING, LimitUnit::count},
-    {"nice", RLIMIT_NICE, LimitUnit::count},
-    {"rtprio", RLIMIT_RTPRIO, LimitUnit::count},
 }};
 
 }  // namespace supervise::config

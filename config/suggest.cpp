@@ -46,7 +46,11 @@ std::string_view nearest(std::string_view word, const std::vector<std::string>& 
     // A third of the word may be wrong: more than that fits anything.
     std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
     for (const std::string& candidate : candidates) {
-        const std::size_t distance = edit_distance(word, candidate);
+        // "warn" for "warning" is near, however many letters are missing.
+        const bool beginning =
+            word.size() >= 3 && word.size() < candidate.size() &&
+            edit_distance(word, std::string_view(candidate).substr(0, word.size())) == 0;
+        const std::size_t distance = beginning ? 1 : edit_distance(word, candidate);
         if (distance < least && distance < candidate.size()) {
             least = distance;
             best = candidate;

@@ -178,12 +178,18 @@ std::string value_hint(std::string_view word) {
         contains(word, "\xe2\x80\x98") || contains(word, "\xe2\x80\x99")) {
         return "these quotes are not TOML's: write straight ones, \"";
     }
-    if (word.find_first_not_of("0123456789") == std::string_view::npos) {
+    if (word.front() == '0' && word.find_first_not_of("0123456789") == std::string_view::npos) {
         return "a number does not begin with 0: write " + quoted(word) +
                " in quotes, or the number without the zeros";
     }
     if (word.front() == '.' && word.size() > 1 && word[1] >= '0' && word[1] <= '9') {
         return "write 0" + std::string(word.substr(0, 20)) + ", with a digit before the point";
+    }
+    if (word.back() == ';') {
+        return "a line needs no ; at its end: remove it";
+    }
+    if (word.back() == 'B' && parse_size(word.substr(0, word.size() - 1))) {
+        word.remove_suffix(1);  // our sizes have no B
     }
     if (parse_size(word)) {
         return "sizes need quotes: write " + quoted(word);
@@ -200,12 +206,18 @@ std::string hint(std::string_view what, const Spot& spot) {
         starts_with(line, ">>>>>>>")) {
         return "this is left over from a merge: remove it";
     }
+    if (contains(what, "exceeded maximum nested")) {
+        return "no key of this file holds lists or tables this deep";
+    }
+    if (contains(what, "not representable") || contains(what, "too long to identify")) {
+        return "this number is too large for any key";
+    }
     if (contains(what, "cannot redefine")) {
         return starts_with(line, "[") ? "this table is in the file already: put its keys together "
                                         "under one header"
                                       : "this key is in the file already: keep one of the two";
     }
-    if (contains(what, "parsing string")) {
+    if (contains(what, "string: ")) {
         if (contains(what, "escape sequence")) {
             return "a backslash begins an escape: write two of them, or use single quotes '...'";
         }
@@ -225,19 +237,23 @@ std::string hint(std::string_view what, const Spot& spot) {
                "] at the end";
     }
     if (contains(what, "expected a comment or whitespace")) {
+        if (contains(what, "saw '/'")) {
+            return "a comment begins with #";
+        }
         return "only one thing a line: put the rest on a line of its own, or after a #";
     }
     if (contains(what, "expected '='")) {
         return contains(what, "saw ':'") ? "write = between key and value"
                                          : "a line reads key = value, and a key has no blanks";
     }
-    if (!contains(line, "=") && !starts_with(line, "[")) {
+    if (!contains(line, "=") && !starts_with(line, "[") && !parse_size(spot.word) &&
+        !parse_time(spot.word)) {
         return "a line reads key = value or [table]";
     }
     if (!line.empty() && line.back() == '=') {
         return "write a value after the =";
     }
-    if (spot.in_value && !spot.word.empty()) {
+    if (!spot.word.empty() && (spot.in_value || !contains(line, "="))) {
         return value_hint(spot.word);
     }
     return "";

@@ -53,6 +53,15 @@ std::string plain(double number) {
     return text;
 }
 
+/// A key as it would stand in the file.
+std::string shown(std::string_view key) {
+    const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-' || c == '.';
+    });
+    return bare ? printable(key, 60) : quoted(key);
+}
+
 std::string out_of_range(const std::string& value, const std::string& least,
                          const std::string& most) {
     return value + " is out of range: write " + least + " to " + most;
@@ -79,6 +88,12 @@ std::string for_pool_of(std::string table, std::string_view path) {
 
 }  // namespace
 
+std::string unquote_help(const toml::node& node) {
+    const std::string_view text = node.value<std::string_view>().value_or("");
+    const bool number = !text.empty() && text.find_first_not_of("0123456789.-") == text.npos;
+    return number ? "write it without quotes" : "";
+}
+
 Position position_of(const toml::node& node) {
     const toml::source_position begin = node.source().begin;
     return begin ? Position{begin.line, begin.column} : Position{};
@@ -101,13 +116,11 @@ const toml::node* TableReader::find(std::string_view key) {
 }
 
 void TableReader::error(std::string_view key, const std::string& message) {
-    reading_.diagnostics.error(reading_.positions.at(path(key)),
-                               printable(key, 60) + ' ' + message);
+    reading_.diagnostics.error(reading_.positions.at(path(key)), shown(key) + ' ' + message);
 }
 
 void TableReader::warning(std::string_view key, const std::string& message) {
-    reading_.diagnostics.warning(reading_.positions.at(path(key)),
-                                 printable(key, 60) + ' ' + message);
+    reading_.diagnostics.warning(reading_.positions.at(path(key)), shown(key) + ' ' + message);
 }
 
 void TableReader::wrong_type(std::string_view key, const std::string& what,
@@ -209,7 +222,9 @@ void TableReader::boolean(std::string_view key, bool& target) {
     if (const toml::value<bool>* value = node->as_boolean()) {
         target = value->get();
     } else {
-        wrong_type(key, "true or false", node->is_string() ? "write it without quotes" : "");
+        const bool in_quotes =
+            node->value<std::string_view>() == "true" || node->value<std::string_view>() == "false";
+        wrong_type(key, "true or false", in_quotes ? "write it without quotes" : "");
     }
 }
 
@@ -223,8 +238,7 @@ std::optional<std::int64_t> TableReader::get_integer(std::string_view key,
     const std::string most = std::to_string(range.most);
     const toml::value<std::int64_t>* value = node->as_integer();
     if (value == nullptr) {
-        wrong_type(key, "a whole number from " + least + " to " + most,
-                   node->is_string() ? "write it without quotes" : "");
+        wrong_type(key, "a whole number from " + least + " to " + most, unquote_help(*node));
         return std::nullopt;
     }
     if (value->get() < range.least || value->get() > range.most) {
@@ -242,7 +256,7 @@ void TableReader::number(std::string_view key, double& target, Range<double> ran
     const std::optional<double> value = node->is_number() ? node->value<double>() : std::nullopt;
     if (!value) {
         wrong_type(key, "a number from " + plain(range.least) + " to " + plain(range.most),
-                   node->is_string() ? "write it without quotes" : "");
+                   unquote_help(*node));
     } else if (!(*value >= range.least && *value <= range.most)) {  // so that nan is out of it
         error(key, out_of_range(plain(*value), plain(range.least), plain(range.most)));
     } else {
@@ -351,11 +365,17 @@ void TableReader::reject_unknown() {
     if (table_ == nullptr || any_key_) {
         return;
     }
+    std::vector<std::pair<Position, std::string_view>> unknown;
     for (auto&& [key, node] : *table_) {
         if (std::find(known_.begin(), known_.end(), key.str()) == known_.end()) {
             const toml::source_position at = key.source().begin;
-            reading_.diagnostics.error({at.line, at.column}, unknown_key(key.str()));
+            unknown.push_back({{at.line, at.column}, key.str()});
         }
+    }
+    // In the file's order, so that it is the first ones that get help when there are many.
+    std::sort(unknown.begin(), unknown.end());
+    for (const auto& [where, key] : unknown) {
+        reading_.diagnostics.error(where, unknown_key(key));
     }
 }
 
@@ -366,9 +386,11 @@ std::string TableReader::unknown_key(std::string_view key) const {
         return text;
     }
     const auto belongs = [&](std::string_view path) {
+        const std::string name = last_part(path);
         const std::string home = for_pool_of(parent(path), path_);
-        return text + "; did you mean " + last_part(path) +
-               (home == path_ ? "?" : " in [" + home + "]?");
+        const std::string place = home == path_ ? "" : " in [" + home + ']';
+        return text +
+               (name == key ? "; it belongs" + place : "; did you mean " + name + place + '?');
     };
     for (const auto& [other, path] : other_names) {
         if (edit_distance(key, other) == 0) {

@@ -111,6 +111,9 @@ class TableReader {
     bool any_key_ = false;  ///< entries() was called: the keys are the user's
 };
 
+/// What to tell someone who wrote "4" for 4; empty for anything else.
+std::string unquote_help(const toml::node& node);
+
 /// Where a value begins.
 Position position_of(const toml::node& node);
 

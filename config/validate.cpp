@@ -15,13 +15,16 @@
 namespace supervise::config {
 namespace {
 
+std::string quoted_path(const std::string& path) { return quoted(path, 4'096); }
+
 /// Why `path` is no folder, or nothing.
 std::string folder_problem(const std::string& path) {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) {
-        return std::string("cannot be used: ") + std::strerror(errno);
+        return errno == ENOENT ? "is not there: create it, or name another"
+                               : std::string("cannot be used: ") + std::strerror(errno);
     }
-    return S_ISDIR(status.st_mode) ? "" : "is not a folder";
+    return S_ISDIR(status.st_mode) ? "" : "is not a folder: name one";
 }
 
 std::string parent_of(const std::string& path) {
@@ -94,11 +97,12 @@ class Validation {
             }
             if (const std::string problem = folder_problem(parent_of(*log.file));
                 !problem.empty()) {
-                error("log.file", quoted(*log.file) + " has a folder that " + problem);
+                error("log.file",
+                      quoted_path(*log.file) + " cannot be opened, since its folder " + problem);
             }
             struct stat status {};
             if (::stat(log.file->c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-                error("log.file", quoted(*log.file) + " is a folder: name a file in it");
+                error("log.file", quoted_path(*log.file) + " is a folder: name a file in it");
             }
         }
         socket_paths(supervisor.runtime_dir);
@@ -112,7 +116,7 @@ class Validation {
         }
         const std::string socket = runtime_dir + '/' + longest + ".sock";
         if (socket.size() >= sizeof(sockaddr_un::sun_path)) {
-            error("runtime_dir", quoted(runtime_dir) + " is too long: the socket " + longest +
+            error("runtime_dir", quoted_path(runtime_dir) + " is too long: the socket " + longest +
                                      ".sock in it has " + "a path of " +
                                      std::to_string(socket.size()) +
                                      " bytes, and the system takes " +
@@ -146,17 +150,17 @@ class Validation {
         const bool checked = pool.python.find('/') == std::string::npos || pool.python[0] == '/';
         if (const std::string problem = program_problem(pool.python, search_path(pool));
             checked && !problem.empty()) {
-            error("python", quoted(pool.python) + ' ' + problem);
+            error("python", quoted_path(pool.python) + ' ' + problem);
         }
         if (const std::string problem = folder_problem(pool.directory); !problem.empty()) {
-            error("directory", quoted(pool.directory) + ' ' + problem);
+            error("directory", quoted_path(pool.directory) + ' ' + problem);
         }
         for (std::size_t i = 0; i < pool.module_path.size(); ++i) {
             struct stat status {};  // a zip file will do as well
             if (pool.module_path[i][0] == '/' &&
                 ::stat(pool.module_path[i].c_str(), &status) != 0) {
                 diagnostics_.warning(positions_.at(path_ + "module_path." + std::to_string(i)),
-                                     "module_path names " + quoted(pool.module_path[i]) +
+                                     "module_path names " + quoted_path(pool.module_path[i]) +
                                          ", which is not there: " + std::strerror(errno));
             }
         }

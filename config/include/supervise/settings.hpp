@@ -58,6 +58,7 @@ struct ResourceLimit {
     int resource = 0;  ///< RLIMIT_NOFILE and so on
     std::string name;  ///< as in the config: "nofile"
     std::uint64_t value = 0;  ///< UINT64_MAX: unlimited
+    bool soft_only = false;   ///< the hard limit stays; never from a config
     bool operator==(const ResourceLimit&) const = default;
 };
 
