@@ -1,0 +1,115 @@
+"""A real worker process, with the test as its supervisor at the other end of descriptor 3."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import sys
+import textwrap
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional
+
+from supervise import _frames as frames
+from supervise import _ids
+from supervise import _messages as m
+from supervise._decode import decode
+
+MAIN = Path(__file__).parents[2] / "python" / "src" / "supervise" / "_worker_main.py"
+SECONDS = 20
+
+
+def job_frame(job: int, task: str, *ids: Any, attempt: int = 1, soft: int = 0, deadline: int = 0) -> bytes:
+    head = struct.pack("<QHQQ", job, attempt, soft, deadline)
+    return frames.frame(frames.JOB, head + frames.text8(task.encode()) + _ids.encode_args(ids))
+
+
+class WorkerProcess:
+    def __init__(self, folder: Path, source: str, app: str = "app") -> None:
+        self.folder = folder
+        (folder / f"{app}.py").write_text("import supervise\n" + textwrap.dedent(source))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.channel = ours
+        ours.settimeout(SECONDS)
+        out_read, out_write = os.pipe()
+        self.stdout = os.fdopen(out_read)
+        self._stderr = folder / "stderr"
+        with self._stderr.open("wb") as errors:
+            self.pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, str(MAIN), app, "--path", str(folder)],
+                {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
+                    (os.POSIX_SPAWN_DUP2, out_write, 1),
+                    (os.POSIX_SPAWN_DUP2, errors.fileno(), 2),
+                ],
+            )
+        theirs.close()
+        os.close(out_write)
+        self.status: Optional[int] = None
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.channel.close()
+        self.stdout.close()
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+    def receive(self) -> m.Message:
+        data = self.channel.recv(1025)
+        assert data, f"the worker hung up: {self.stderr()}"
+        return decode(data)
+
+    def welcome(self) -> m.Hello:
+        hello = self.receive()
+        assert isinstance(hello, m.Hello)
+        body = struct.pack("<HIHI", 1, 0, 2, 7) + frames.text8(b"test") + frames.text8(b"fake 0")
+        self.channel.send(frames.frame(frames.WELCOME, body))
+        return hello
+
+    def start(self) -> list[m.TaskInfo]:
+        """HELLO to READY."""
+        self.welcome()
+        tasks: list[m.TaskInfo] = []
+        while True:
+            message = self.receive()
+            if isinstance(message, m.Ready):
+                return tasks
+            assert isinstance(message, m.Register), message
+            tasks += message.tasks
+
+    def send(self, kind: int, body: bytes = b"") -> None:
+        self.channel.send(frames.frame(kind, body))
+
+    def begin(self, job: int, task: str, *ids: Any, **times: int) -> None:
+        self.channel.send(job_frame(job, task, *ids, **times))
+
+    def report(self, job: int) -> m.Report:
+        message = self.receive()
+        assert isinstance(message, m.DoneFrame), message
+        assert message.id == job
+        return message.report
+
+    def run(self, job: int, task: str, *ids: Any, **times: int) -> m.Report:
+        self.begin(job, task, *ids, **times)
+        return self.report(job)
+
+    def exit_code(self) -> int:
+        """Waits for the end; minus the signal's number for a death by signal."""
+        if self.status is None:
+            _, self.status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(self.status)
+
+    def stderr(self) -> str:
+        return self._stderr.read_text()
