@@ -65,6 +65,7 @@ class Peer:
     def __init__(self, connection: socket.socket, supervisor: FakeSupervisor) -> None:
         self.socket = connection
         self.supervisor = supervisor
+        self.ended = threading.Event()
 
     def send(self, data: bytes) -> None:
         self.socket.send(data)
@@ -90,8 +91,8 @@ class FakeSupervisor:
         self._listener.bind(str(folder / f"{pool}.sock"))
         self._listener.listen(16)
         self._stop_reads, self._stop_writes = os.pipe()
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.threads[0].start()
 
     def _accept(self) -> None:
         while True:
@@ -102,7 +103,7 @@ class FakeSupervisor:
             peer = Peer(connection, self)
             self.peers.append(peer)
             thread = threading.Thread(target=self._talk, args=(peer,), daemon=True)
-            self._threads.append(thread)
+            self.threads.append(thread)
             thread.start()
 
     def _talk(self, peer: Peer) -> None:
@@ -120,6 +121,7 @@ class FakeSupervisor:
         except BaseException as error:
             self.errors.append(error)
         peer.socket.close()
+        peer.ended.set()
 
     def greet(self, peer: Peer) -> bool:
         peer.send(welcome(self.limit, self.pool))
@@ -139,11 +141,11 @@ class FakeSupervisor:
 
     def stop(self) -> None:
         os.write(self._stop_writes, b"x")
-        self._threads[0].join()
+        self.threads[0].join()
         for peer in self.peers:
             with contextlib.suppress(OSError):
                 peer.socket.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join()
         self._listener.close()
         os.close(self._stop_reads)

@@ -128,7 +128,7 @@ def test_signals_at_any_moment_give_one_report_a_job(tmp_path: Path) -> None:
         thread.start()
         try:
             done = failed = 0
-            for job in range(1, 2001):
+            for job in range(1, 301):
                 # The longest outlasts the hailing thread's turn on one CPU.
                 report = worker.run(job, "app.spins", 10 ** (job % 7), soft=1)
                 if isinstance(report, m.Failed):
@@ -140,6 +140,6 @@ def test_signals_at_any_moment_give_one_report_a_job(tmp_path: Path) -> None:
         finally:
             over.set()
             thread.join()
-        assert done + failed == 2000
+        assert done + failed == 300
         assert failed > 0
         assert worker.run(9999, "app.echo", 1) == m.Done(1)
