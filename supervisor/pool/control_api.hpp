@@ -38,7 +38,8 @@ struct JobEnd {
 };
 
 struct ReloadReport {
-    std::vector<std::string> changes;  ///< "pool reports: recycle.max_tasks 1000 -> 500"; empty: none
+    std::vector<std::string>
+        changes;  ///< "pool reports: recycle.max_tasks 1000 -> 500"; empty: none
 };
 
 /// What the control plane may ask of the supervisor; the supervisor implements it, the HTTP server

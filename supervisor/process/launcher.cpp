@@ -137,7 +137,11 @@ void Prepared::lay_out() {
         const rlim_t value = limit.value == std::numeric_limits<std::uint64_t>::max()
                                  ? RLIM_INFINITY
                                  : static_cast<rlim_t>(limit.value);
-        limits_.push_back({limit.resource, {value, value}});
+        rlimit whole{value, value};
+        if (rlimit now{}; limit.soft_only && ::getrlimit(limit.resource, &now) == 0) {
+            whole.rlim_max = now.rlim_max;
+        }
+        limits_.push_back({limit.resource, whole});
     }
     plan_.program = program_.c_str();
     plan_.argv = argv_.data();

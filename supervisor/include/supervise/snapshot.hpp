@@ -25,7 +25,7 @@ struct WorkerSnapshot {
 };
 
 struct JobCounts {
-    std::uint64_t queued = 0, running = 0;                  ///< now
+    std::uint64_t queued = 0, running = 0;                   ///< now
     std::uint64_t done = 0, failed = 0, lost = 0, dead = 0;  ///< jobs ended so, since the start
 };
 

@@ -1,0 +1,254 @@
+#include "client_session.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "worker_spec.hpp"
+
+namespace supervise {
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration hello_time = 10s;
+constexpr Duration slow_time = 30s;
+constexpr std::size_t most_out_bytes = 1024 * 1024;
+/// Frames taken from one client before others have their turn.
+constexpr int frames_per_turn = 32;
+
+bool speaks_our_version(const ipc::Hello& hello) {
+    return hello.version_min <= ipc::protocol_version && hello.version_max >= ipc::protocol_version;
+}
+
+}  // namespace
+
+ClientSession::ClientSession(asio::any_io_executor executor, Clock& clock, ClientDesk& desk,
+                             UniqueFd socket)
+    : clock_(clock),
+      desk_(desk),
+      channel_(executor, std::move(socket)),
+      group_(executor),
+      opened_at_(clock.now()),
+      moved_at_(opened_at_),
+      out_changed_(executor, asio::steady_timer::time_point::max()) {}
+
+asio::awaitable<void> ClientSession::run() {
+    group_.spawn("client writer", write());
+    group_.spawn("client reader", read());
+    co_await group_.join();
+}
+
+asio::awaitable<void> ClientSession::read() {
+    int turn = frames_per_turn;
+    while (phase_ != Phase::closed) {
+        if (phase_ == Phase::waiting) {
+            co_await desk_.tasks_known();
+            phase_ = Phase::open;
+            ipc::Welcome welcome;
+            welcome.limit = static_cast<std::uint32_t>(
+                std::min<std::uint64_t>(desk_.queue_limit(), UINT32_MAX));
+            welcome.pool = desk_.pool_name();
+            welcome.software = SUPERVISE_SOFTWARE;
+            send(ipc::encode(welcome).bytes());
+        }
+        if (crowded()) {
+            boost::system::error_code changed;
+            co_await out_changed_.async_wait(asio::redirect_error(asio::use_awaitable, changed));
+            continue;
+        }
+        ipc::Channel::Received received = channel_.receive();
+        if (received.status == ipc::Channel::Received::Status::none) {
+            turn = frames_per_turn;
+            co_await channel_.wait_readable();
+        } else if (received.status == ipc::Channel::Received::Status::closed) {
+            break;
+        } else if (received.truncated) {
+            close(ipc::Refusal::bad_frame,
+                  "a frame has at most 1024 bytes; keep data in a store "
+                  "and pass its ID");
+        } else if (handle(received.frame, std::move(received.descriptor)) && --turn == 0) {
+            turn = frames_per_turn;
+            co_await asio::post(asio::use_awaitable);
+        }
+    }
+    phase_ = Phase::closed;
+    group_.cancel();
+}
+
+asio::awaitable<void> ClientSession::write() {
+    for (;;) {
+        if (out_.empty()) {
+            boost::system::error_code changed;
+            co_await out_changed_.async_wait(asio::redirect_error(asio::use_awaitable, changed));
+            continue;
+        }
+        co_await channel_.wait_writable();
+        while (!out_.empty()) {
+            const ipc::Channel::SendStatus status = channel_.send(out_.front());
+            if (status == ipc::Channel::SendStatus::full) {
+                break;
+            }
+            // A peer that has gone is the reader's to notice; its frames have no use.
+            out_bytes_ -= out_.front().size();
+            out_.pop_front();
+            moved_at_ = clock_.now();
+        }
+        out_changed_.cancel();
+    }
+}
+
+bool ClientSession::handle(std::string_view frame, UniqueFd descriptor) {
+    std::variant<ipc::Message, ipc::DecodeError> decoded = ipc::decode(frame);
+    if (const auto* error = std::get_if<ipc::DecodeError>(&decoded)) {
+        close(ipc::Refusal::bad_frame, error->message);
+        return false;
+    }
+    const ipc::Message& message = std::get<ipc::Message>(decoded);
+    if (phase_ == Phase::hello) {
+        return greet(message);
+    }
+    if (const auto* jobs = std::get_if<ipc::Submit>(&message)) {
+        submit(*jobs, std::move(descriptor));
+    } else if (const auto* cancel = std::get_if<ipc::Cancel>(&message)) {
+        for (const std::uint64_t id : cancel->ids) {
+            if (jobs_.count(id) != 0) {  // nobody takes back another's job
+                desk_.client_cancels(id, cancel->terminate);
+            }
+        }
+    } else if (const auto* ping = std::get_if<ipc::Ping>(&message)) {
+        send(ipc::encode(ipc::Pong{ping->token}).bytes());
+    } else if (!std::holds_alternative<ipc::Pong>(message)) {
+        close(ipc::Refusal::bad_frame, "a client sends SUBMIT, CANCEL and PING, after one HELLO");
+        return false;
+    }
+    return true;
+}
+
+bool ClientSession::greet(const ipc::Message& message) {
+    const auto* hello = std::get_if<ipc::Hello>(&message);
+    if (hello == nullptr) {
+        close(ipc::Refusal::no_hello, "the first frame must be HELLO");
+    } else if (hello->role != ipc::Role::client) {
+        close(ipc::Refusal::bad_frame, "workers are started by supervise, they do not connect");
+    } else if (!speaks_our_version(*hello)) {
+        close(ipc::Refusal::version, "this supervise speaks version 1 of the protocol only");
+    } else {
+        phase_ = Phase::waiting;
+        return true;
+    }
+    return false;
+}
+
+void ClientSession::submit(const ipc::Submit& message, UniqueFd descriptor) {
+    ipc::Accepted accepted;
+    accepted.first_tag = message.first_tag;
+    std::optional<Rejection> rejection;
+    for (const std::string_view args : message.jobs) {
+        JobDesk::Request request;
+        request.task = message.task;
+        request.args = args;
+        request.priority = message.priority;
+        request.submitter = this;
+        request.payload = std::move(descriptor);
+        std::variant<JobId, Rejection> answer = desk_.client_submits(std::move(request));
+        if (const JobId* id = std::get_if<JobId>(&answer)) {
+            accepted.first_id = accepted.count == 0 ? *id : accepted.first_id;
+            ++accepted.count;
+            jobs_.insert(*id);
+        } else {
+            rejection = std::get<Rejection>(std::move(answer));
+            break;  // what refuses one refuses all behind it
+        }
+    }
+    if (accepted.count > 0) {
+        send(ipc::encode(accepted).bytes());
+    }
+    if (rejection) {
+        ipc::Refused refused;
+        refused.first_tag = message.first_tag + accepted.count;
+        refused.count = static_cast<std::uint16_t>(message.jobs.size() - accepted.count);
+        refused.reason = rejection->reason;
+        refused.message = rejection->message;
+        send(ipc::encode(refused).bytes());
+    }
+    desk_.client_submitted();
+}
+
+void ClientSession::job_ended(JobId id, JobState state, unsigned attempts,
+                              std::string_view report) {
+    jobs_.erase(id);
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    if (!ipc::add_result_size(pending_size_, report.size())) {
+        flush();
+        ipc::add_result_size(pending_size_, report.size());
+    }
+    if (pending_entries_.empty()) {
+        desk_.flush_later(*this);
+    }
+    pending_entries_.push_back(
+        {id, state, static_cast<std::uint16_t>(attempts), std::string(report)});
+}
+
+void ClientSession::flush() {
+    if (pending_entries_.empty()) {
+        return;
+    }
+    ipc::ResultBatch batch;
+    batch.entries.reserve(pending_entries_.size());
+    for (const Entry& entry : pending_entries_) {
+        batch.entries.push_back({entry.id, entry.state, entry.attempts, entry.report});
+    }
+    send(ipc::encode(batch).bytes());
+    pending_entries_.clear();
+    pending_size_ = ipc::header_size;
+}
+
+void ClientSession::send(std::string_view frame) {
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    if (out_.empty() && channel_.send(frame) != ipc::Channel::SendStatus::full) {
+        moved_at_ = clock_.now();
+        return;
+    }
+    if (out_bytes_ + frame.size() > most_out_bytes) {
+        close(ipc::Refusal::slow_reader, "1 MiB waits for this client, and it does not read");
+        return;
+    }
+    if (out_.empty()) {
+        moved_at_ = clock_.now();
+    }
+    out_.emplace_back(frame);
+    out_bytes_ += frame.size();
+    out_changed_.cancel();
+}
+
+void ClientSession::close(ipc::Refusal reason, const std::string& message) {
+    if (phase_ == Phase::closed) {
+        return;
+    }
+    phase_ = Phase::closed;
+    ipc::Close last;
+    last.reason = reason;
+    last.message = message;
+    channel_.send(ipc::encode(last).bytes());
+    out_.clear();
+    out_bytes_ = 0;
+    pending_entries_.clear();
+    group_.cancel();
+}
+
+void ClientSession::check(TimePoint now) {
+    if (phase_ == Phase::hello && now - opened_at_ > hello_time) {
+        close(ipc::Refusal::no_hello, "no HELLO came within 10 s");
+    } else if (!out_.empty() && now - moved_at_ > slow_time) {
+        close(ipc::Refusal::slow_reader, "this client has read nothing for 30 s");
+    }
+}
+
+}  // namespace supervise

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <string>
+#include <unordered_set>
+
+#include "base/task_group.hpp"
+#include "ipc/channel.hpp"
+#include "job.hpp"
+#include "job_desk.hpp"
+#include "supervise/clock.hpp"
+
+namespace supervise {
+
+class ClientSession;
+
+/// What a session asks of its pool.
+class ClientDesk {
+  public:
+    virtual ~ClientDesk() = default;
+    virtual std::variant<JobId, Rejection> client_submits(JobDesk::Request request) = 0;
+    virtual void client_cancels(JobId id, bool terminate) = 0;
+    /// After a batch of submits: hand the new jobs to idle workers.
+    virtual void client_submitted() = 0;
+    /// This session has results to send at the end of this turn of the loop.
+    virtual void flush_later(ClientSession& session) = 0;
+    virtual std::string_view pool_name() const = 0;
+    virtual std::uint64_t queue_limit() const = 0;
+    /// Waits until the pool knows its tasks, or has failed to start, or stops.
+    virtual boost::asio::awaitable<void> tasks_known() = 0;
+};
+
+/// One client's connection: HELLO, then submits in and results out. Bounded both ways: a client
+/// that does not read is not read from, and closed in the end. Owned by the intake.
+class ClientSession final : public Submitter {
+  public:
+    ClientSession(boost::asio::any_io_executor executor, Clock& clock, ClientDesk& desk,
+                  UniqueFd socket);
+
+    /// Serves until the peer leaves or close(); never throws but for cancellation.
+    boost::asio::awaitable<void> run();
+    /// Says why (as far as the peer reads) and ends the session.
+    void close(ipc::Refusal reason, const std::string& message);
+    /// Called about once a second: hello missing, or nothing read for 30 s.
+    void check(TimePoint now);
+    void flush();  ///< sends the results collected so far
+    bool drained() const { return pending_entries_.empty() && out_.empty(); }
+    bool has_jobs() const { return !jobs_.empty(); }
+
+    void job_ended(JobId id, JobState state, unsigned attempts, std::string_view report) override;
+
+  private:
+    boost::asio::awaitable<void> read();
+    boost::asio::awaitable<void> write();
+    bool handle(std::string_view frame, UniqueFd descriptor);
+    bool greet(const ipc::Message& message);
+    void submit(const ipc::Submit& message, UniqueFd descriptor);
+    void send(std::string_view frame);
+    bool crowded() const { return out_bytes_ > 64 * 1024; }
+
+    Clock& clock_;
+    ClientDesk& desk_;
+    ipc::Channel channel_;
+    TaskGroup group_;
+    TimePoint opened_at_;
+    TimePoint moved_at_;  ///< when the peer last took something, or had nothing to take
+    enum class Phase { hello, waiting, open, closed } phase_ = Phase::hello;
+
+    std::deque<std::string> out_;  ///< frames that the kernel had no room for
+    std::size_t out_bytes_ = 0;
+    boost::asio::steady_timer out_changed_;  ///< never expires; cancelled when out_ has changed
+
+    struct Entry {
+        JobId id;
+        JobState state;
+        std::uint16_t attempts;
+        std::string report;
+    };
+    std::vector<Entry> pending_entries_;
+    std::size_t pending_size_ = ipc::header_size;
+    std::unordered_set<JobId> jobs_;  ///< accepted and not ended
+};
+
+}  // namespace supervise

@@ -1,0 +1,203 @@
+#include "job_desk.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "config/suggest.hpp"
+
+namespace supervise {
+namespace {
+
+double wall_time() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+constexpr const char* lost_by_shutdown = "the pool stopped before it began";
+
+}  // namespace
+
+JobDesk::JobDesk(std::uint64_t queue_limit, JobId& last_id, std::unique_ptr<Ledger> ledger)
+    : queue_limit_(queue_limit), last_id_(last_id), ledger_(std::move(ledger)) {}
+
+void JobDesk::set_tasks(const TaskTable& tasks) { tasks_ = tasks; }
+
+std::variant<JobId, Rejection> JobDesk::accept(Request request, TimePoint now) {
+    const auto refuse = [this](ipc::Refusal reason, std::string message) {
+        ++refused_;
+        return Rejection{reason, std::move(message)};
+    };
+    if (closed_) {
+        return refuse(ipc::Refusal::stopping, "the pool is stopping and takes no more jobs");
+    }
+    const auto task = tasks_.find(std::string(request.task));
+    if (task == tasks_.end()) {
+        return refuse(ipc::Refusal::unknown_task, unknown_task_message(std::string(request.task)));
+    }
+    if (queue_.size() >= queue_limit_) {
+        return refuse(ipc::Refusal::queue_full,
+                      "the queue holds " + std::to_string(queue_.size()) +
+                          " jobs, its limit (jobs.queue_limit); submit again when some are done");
+    }
+    const JobId id = ++last_id_;
+    Job& job = jobs_[id];
+    job.id = id;
+    job.task = task->second;
+    job.args = request.args;
+    job.payload = std::move(request.payload);
+    job.priority = request.priority;
+    job.submitter = request.submitter;
+    job.queued_at = now;
+    queue_.push(job);
+    return id;
+}
+
+std::string JobDesk::unknown_task_message(const std::string& name) const {
+    // Near in letters first; a bare function name means the task that ends with it.
+    std::vector<std::pair<std::size_t, std::string>> near;
+    for (const auto& [known, task] : tasks_) {
+        const bool same_tail = known.size() > name.size() && known.ends_with('.' + name);
+        const std::size_t distance = same_tail ? 0 : config::edit_distance(name, known);
+        if (distance <= std::max<std::size_t>(2, name.size() / 4)) {
+            near.emplace_back(distance, known);
+        }
+    }
+    std::sort(near.begin(), near.end());
+    std::string message = "no task " + name + " is registered";
+    if (near.empty()) {
+        message += "; the pool has " + std::to_string(tasks_.size()) + " task" +
+                   (tasks_.size() == 1 ? "" : "s") + ", mark the function with @supervise.task";
+        return message;
+    }
+    message += "; did you mean ";
+    for (std::size_t i = 0; i < near.size() && i < 3; ++i) {
+        message += (i > 0 ? ", " : "") + near[i].second;
+    }
+    return message + '?';
+}
+
+Job* JobDesk::take() { return queue_.pop(); }
+
+void JobDesk::give_back(Job& job, TimePoint now) {
+    job.state = JobState::queued;
+    queue_.push_front(job);
+    if (closed_) {
+        lose_queued(job, Cause::shutdown, lost_by_shutdown, now);
+    }
+}
+
+void JobDesk::begin(Job& job, TimePoint now) {
+    job.state = JobState::running;
+    job.began_at = now;
+}
+
+void JobDesk::attempt_ended(Job& job, std::string_view report, const AttemptPlace& place,
+                            TimePoint now) {
+    const std::optional<ipc::Report> decoded = ipc::decode_report(report);
+    Attempt entry;
+    entry.outcome = JobState::done;
+    if (const auto* failure = decoded ? std::get_if<ipc::Failure>(&*decoded) : nullptr) {
+        entry.outcome = JobState::failed;
+        entry.detail = std::string(failure->type) + ": " + std::string(failure->message);
+    }
+    entry.slot = place.slot;
+    entry.incarnation = place.incarnation;
+    entry.pid = place.pid;
+    entry.rss_bytes = place.rss_bytes;
+    ++job.attempts;
+    finish(job, std::move(entry), report, now);
+}
+
+void JobDesk::attempt_lost(Job& job, Cause cause, const std::string& detail,
+                           const AttemptPlace& place, TimePoint now) {
+    Attempt entry;
+    entry.outcome = JobState::lost;
+    entry.cause = cause;
+    entry.detail = detail;
+    entry.slot = place.slot;
+    entry.incarnation = place.incarnation;
+    entry.pid = place.pid;
+    entry.rss_bytes = place.rss_bytes;
+    ++job.attempts;
+    const std::string report = ipc::encode_report(ipc::Loss{cause, detail});
+    finish(job, std::move(entry), report, now);
+}
+
+void JobDesk::lose_queued(Job& job, Cause cause, const std::string& detail, TimePoint now) {
+    queue_.remove(job);
+    job.began_at = now;
+    Attempt entry;
+    entry.outcome = JobState::lost;
+    entry.cause = cause;
+    entry.detail = detail;
+    const std::string report = ipc::encode_report(ipc::Loss{cause, detail});
+    finish(job, std::move(entry), report, now);
+}
+
+void JobDesk::finish(Job& job, Attempt entry, std::string_view report, TimePoint now) {
+    const bool good = entry.outcome == JobState::done;
+    const bool final_cause = entry.outcome == JobState::lost &&
+                             (entry.cause == Cause::revoked || entry.cause == Cause::shutdown);
+    const bool may_retry = !good && !final_cause && !closed_;
+    const bool retry = may_retry && job.attempts <= job.task->retries;
+    if (retry) {
+        entry.job_state = JobState::queued;
+    } else if (may_retry && job.task->retries > 0) {
+        entry.job_state = JobState::dead;
+    } else {
+        entry.job_state = entry.outcome;
+    }
+    const JobState state = entry.job_state;
+    entry.job = job.id;
+    // An end without a beginning stays attempt 0, so that attempts are never counted twice.
+    entry.attempt = entry.pid != 0 ? job.attempts : 0;
+    entry.task = job.task->name;
+    entry.ended_at = wall_time();
+    entry.queued = job.began_at - job.queued_at;
+    entry.ran = now - job.began_at;
+    ledger_->record(std::move(entry));
+    if (retry) {
+        job.state = JobState::queued;
+        job.queued_at = now;
+        queue_.push(job);
+        return;
+    }
+    if (job.submitter != nullptr) {
+        job.submitter->job_ended(job.id, state, job.attempts, report);
+    }
+    jobs_.erase(job.id);
+}
+
+JobDesk::Cancelled JobDesk::cancel(JobId id, TimePoint now) {
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end()) {
+        return Cancelled::unknown;
+    }
+    if (found->second.state == JobState::running) {
+        return Cancelled::running;
+    }
+    lose_queued(found->second, Cause::revoked, "cancelled before it began", now);
+    return Cancelled::queued;
+}
+
+void JobDesk::forget(const Submitter& submitter) {
+    for (auto& [id, job] : jobs_) {
+        if (job.submitter == &submitter) {
+            job.submitter = nullptr;
+        }
+    }
+}
+
+void JobDesk::close(TimePoint now) {
+    closed_ = true;
+    while (Job* const job = queue_.front()) {
+        lose_queued(*job, Cause::shutdown, lost_by_shutdown, now);
+    }
+}
+
+const Job* JobDesk::find(JobId id) const {
+    const auto found = jobs_.find(id);
+    return found == jobs_.end() ? nullptr : &found->second;
+}
+
+}  // namespace supervise

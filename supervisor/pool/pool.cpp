@@ -1,0 +1,228 @@
+#include "pool.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+
+namespace supervise {
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// From the interrupt at the grace's end to the kill.
+constexpr Duration last_chance = 2s;
+
+/// Whether a worker started under `before` can go on under `after`.
+bool needs_new_workers(const PoolSettings& before, const PoolSettings& after) {
+    const auto of_a_process = [](const PoolSettings& settings) {
+        return std::tie(settings.app, settings.python, settings.directory, settings.module_path,
+                        settings.environment, settings.user, settings.group, settings.umask,
+                        settings.limits, settings.memory.hard, settings.memory.oom_score_adj,
+                        settings.output, settings.jobs.soft_time_limit, settings.jobs.time_limit,
+                        settings.jobs.retries, settings.preload);
+    };
+    return of_a_process(before) != of_a_process(after);
+}
+
+AttemptPlace place_of(const Worker& worker) {
+    return {worker.name().slot, worker.name().incarnation, worker.pid(), worker.record.memory.rss};
+}
+
+}  // namespace
+
+Pool::Pool(PoolContext context, PoolSettings settings)
+    : context_(std::move(context)),
+      settings_(std::make_shared<const PoolSettings>(std::move(settings))),
+      desk_(settings_->jobs.queue_limit, *context_.last_job_id, make_memory_ledger()),
+      roster_(context_, *this, settings_),
+      intake_(context_, *this, desk_, settings_),
+      changed_(context_.executor, asio::steady_timer::time_point::max()),
+      group_(context_.executor) {}
+
+Pool::~Pool() = default;
+
+asio::awaitable<void> Pool::run() {
+    group_.spawn("intake of " + settings_->name, intake_.run());
+    group_.spawn("watch of " + settings_->name, watch());
+    co_await group_.join();
+}
+
+// Main loop of a pool. Everything between two ticks is driven by what workers and clients send.
+asio::awaitable<void> Pool::watch() {
+    while (!stopping_ || roster_.any_alive()) {
+        const TimePoint now = context_.clock->now();
+        if (stopping_ && roster_.any_busy()) {
+            if (now >= grace_until_ + last_chance) {
+                roster_.kill_all("killed by supervise: still running when the grace time was over");
+            } else if (now >= grace_until_ && !interrupted_) {
+                interrupted_ = true;
+                roster_.interrupt();
+            }
+        }
+        intake_.check(now);
+        const TimePoint next = roster_.tick(desk_.queue().size());
+        dispatch();
+        if (stopping_) {
+            co_await context_.clock->sleep_until(std::min(next, now + 10ms));
+        } else {
+            co_await context_.clock->sleep_until(next);
+        }
+    }
+    co_await roster_.join();
+    intake_.stop();
+}
+
+void Pool::stop() {
+    if (stopping_) {
+        return;
+    }
+    stopping_ = true;
+    const TimePoint now = context_.clock->now();
+    grace_until_ = now + settings_->grace;
+    context_.logger.info("pool.stopping", {{"pool", settings_->name},
+                                           {"queued", desk_.queue().size()},
+                                           {"running", desk_.running()}});
+    desk_.close(now);
+    roster_.stop();
+    changed_.cancel();
+}
+
+void Pool::hurry() { grace_until_ = std::min(grace_until_, context_.clock->now()); }
+
+void Pool::dispatch() {
+    if (paused_ || stopping_) {
+        return;
+    }
+    while (!desk_.queue().empty()) {
+        Worker* const worker = roster_.available();
+        if (worker == nullptr || !hand_next(*worker)) {
+            return;
+        }
+    }
+}
+
+bool Pool::hand_next(Worker& worker) {
+    Job* const job = desk_.take();
+    if (job == nullptr) {
+        return false;
+    }
+    if (!worker.send_job(*job)) {
+        desk_.give_back(*job, context_.clock->now());
+        return false;
+    }
+    desk_.begin(*job, context_.clock->now());
+    roster_.job_sent(worker, *job);
+    return true;
+}
+
+void Pool::worker_ready(Worker& worker) {
+    desk_.set_tasks(worker.tasks());
+    changed_.cancel();
+    roster_.ready(worker);
+    dispatch();
+}
+
+void Pool::worker_done(Worker& worker, Job& job, std::string_view report) {
+    desk_.attempt_ended(job, report, place_of(worker), context_.clock->now());
+    roster_.job_done(worker);
+    dispatch();
+}
+
+void Pool::worker_trimmed(Worker& worker) {
+    roster_.trimmed(worker);
+    dispatch();
+}
+
+void Pool::worker_gone(Worker& worker, const ExitVerdict& verdict, bool given_back) {
+    Job* const job = worker.job();
+    roster_.gone(worker,
+                 verdict);  // first: its book names the job, which may not outlive the next step
+    if (job != nullptr && !given_back) {
+        desk_.attempt_lost(*job, verdict.cause, verdict.detail, place_of(worker),
+                           context_.clock->now());
+    } else if (job != nullptr) {
+        desk_.give_back(*job, context_.clock->now());
+    }
+    changed_.cancel();  // a breaker that tripped lets clients in to be told
+    dispatch();
+}
+
+asio::awaitable<void> Pool::tasks_known() {
+    while (!desk_.knows_tasks() && !roster_.tripped() && !stopping_) {
+        boost::system::error_code changed;
+        co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, changed));
+    }
+}
+
+std::variant<JobId, Rejection> Pool::submit(JobDesk::Request request) {
+    if (stopping_) {
+        return Rejection{ipc::Refusal::stopping,
+                         "pool " + settings_->name + " is stopping and takes no more jobs"};
+    }
+    if (!desk_.knows_tasks() || (roster_.tripped() && !roster_.any_alive())) {
+        const std::string why = advice();
+        return Rejection{
+            ipc::Refusal::degraded,
+            why.empty() ? "pool " + settings_->name + " has no worker ready yet" : why};
+    }
+    return desk_.accept(std::move(request), context_.clock->now());
+}
+
+std::variant<JobId, Rejection> Pool::client_submits(JobDesk::Request request) {
+    return submit(std::move(request));
+}
+
+void Pool::client_cancels(JobId id, bool terminate) {
+    if (desk_.cancel(id, context_.clock->now()) == JobDesk::Cancelled::running && terminate) {
+        if (Worker* const worker = roster_.worker_of(id)) {
+            worker->kill(Cause::revoked, "revoked by its client");
+        }
+    }
+}
+
+ApiResult<unsigned> Pool::recycle(std::optional<unsigned> slot) {
+    const unsigned asked = roster_.recycle(slot, RecycleReason::requested);
+    if (slot && asked == 0) {
+        return ApiError{404, "unknown_slot",
+                        "pool " + settings_->name + " has no worker in slot " +
+                            std::to_string(*slot) + "; supervise status lists them"};
+    }
+    return asked;
+}
+
+ApiResult<void> Pool::scale(unsigned workers) {
+    if (workers > 1024) {
+        return ApiError{400, "bad_request", "a pool has 0 to 1024 workers"};
+    }
+    context_.logger.info(
+        "pool.scaled", {{"pool", settings_->name}, {"workers", workers}, {"reason", "requested"}});
+    auto settings = std::make_shared<PoolSettings>(*settings_);
+    settings->min_workers = settings->max_workers = workers;
+    settings_ = settings;
+    roster_.apply(settings_, false);
+    return {};
+}
+
+void Pool::pause() {
+    paused_ = true;
+    context_.logger.info("pool.paused", {{"pool", settings_->name}});
+}
+
+void Pool::resume() {
+    paused_ = false;
+    context_.logger.info("pool.resumed", {{"pool", settings_->name}});
+    roster_.reset_breaker();
+    dispatch();
+}
+
+void Pool::apply(PoolSettings settings) {
+    const bool replace = needs_new_workers(*settings_, settings);
+    settings_ = std::make_shared<const PoolSettings>(std::move(settings));
+    desk_.set_queue_limit(settings_->jobs.queue_limit);
+    intake_.apply(settings_);
+    roster_.apply(settings_, replace);
+    dispatch();
+}
+
+}  // namespace supervise

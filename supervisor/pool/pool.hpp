@@ -1,0 +1,81 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+
+#include "control_api.hpp"
+#include "intake.hpp"
+#include "job_desk.hpp"
+#include "roster.hpp"
+
+namespace supervise {
+
+/// A pool: its front door (intake), its jobs (desk), its workers (roster), and the one act that
+/// joins them, dispatch. Owned by the supervisor; outlives its workers and its clients' sessions.
+class Pool final : private WorkerOwner, private ClientDesk {
+  public:
+    Pool(PoolContext context, PoolSettings settings);
+    ~Pool() override;
+
+    /// Makes the socket; before run().
+    Result<void> open() { return intake_.open(); }
+    /// Main loop of a pool: from its first worker's launch to its last one's grave. Ends after
+    /// stop().
+    boost::asio::awaitable<void> run();
+
+    void stop();   ///< drain: no new jobs, running ones have the grace time
+    void hurry();  ///< the grace ends now
+    bool stopping() const { return stopping_; }
+
+    std::variant<JobId, Rejection> submit(JobDesk::Request request);
+    void forget(const Submitter& submitter) { desk_.forget(submitter); }
+    ApiResult<unsigned> recycle(std::optional<unsigned> slot);
+    ApiResult<void> scale(unsigned workers);
+    void pause();
+    void resume();
+    void apply(PoolSettings settings);
+
+    const PoolSettings& settings() const { return *settings_; }
+    bool ever_ready() const { return roster_.ever_ready(); }
+    bool owns(pid_t pid) const;
+    PoolSnapshot snapshot() const;
+    std::optional<Explanation> why_job(JobId id) const;
+    ApiResult<Explanation> why_worker(unsigned slot) const;
+
+  private:
+    void worker_ready(Worker& worker) override;
+    void worker_done(Worker& worker, Job& job, std::string_view report) override;
+    void worker_trimmed(Worker& worker) override;
+    void worker_gone(Worker& worker, const ExitVerdict& verdict, bool given_back) override;
+
+    std::variant<JobId, Rejection> client_submits(JobDesk::Request request) override;
+    void client_cancels(JobId id, bool terminate) override;
+    void client_submitted() override { dispatch(); }
+    void flush_later(ClientSession& session) override { intake_.flush_later(session); }
+    std::string_view pool_name() const override { return settings_->name; }
+    std::uint64_t queue_limit() const override { return settings_->jobs.queue_limit; }
+    boost::asio::awaitable<void> tasks_known() override;
+
+    boost::asio::awaitable<void> watch();
+    void dispatch();
+    bool hand_next(Worker& worker);
+    std::string state() const;
+    std::string advice() const;
+
+    PoolContext context_;
+    std::shared_ptr<const PoolSettings> settings_;
+    JobDesk desk_;
+    Roster roster_;
+    Intake intake_;
+    bool stopping_ = false;
+    bool paused_ = false;
+    TimePoint grace_until_{};
+    bool interrupted_ = false;
+    boost::asio::steady_timer
+        changed_;  ///< never expires; cancelled when tasks or stopping_ change
+    TaskGroup group_;
+};
+
+}  // namespace supervise

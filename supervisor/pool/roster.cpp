@@ -1,0 +1,330 @@
+#include "roster.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace supervise {
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A successor that turned out not to be needed is let go after this long.
+constexpr Duration spare_time = 30s;
+
+Duration decayed(Duration mean, Duration sample) {
+    return mean == Duration{} ? sample : mean + (sample - mean) / 4;
+}
+
+}  // namespace
+
+Roster::Roster(PoolContext& context, WorkerOwner& owner,
+               std::shared_ptr<const PoolSettings> settings)
+    : context_(context),
+      owner_(owner),
+      settings_(std::move(settings)),
+      wanted_(settings_->min_workers),
+      running_(context.executor) {}
+
+Worker& Roster::spawn(Slot& slot) {
+    WorkerName name;
+    name.pool = settings_->name;
+    name.slot = slot.number;
+    name.incarnation = ++slot.incarnations;
+    name.generation = generation_;
+    name.jitter = context_.random_share();
+    workers_.emplace_back(context_, owner_, settings_, std::move(name));
+    const auto worker = std::prev(workers_.end());
+    running_.spawn(worker->label(), run(worker));
+    return *worker;
+}
+
+asio::awaitable<void> Roster::run(std::list<Worker>::iterator worker) {
+    co_await worker->run();
+    workers_.erase(worker);
+}
+
+asio::awaitable<void> Roster::join() { co_await running_.join(); }
+
+void Roster::ready(Worker& worker) {
+    ever_ready_ = true;
+    warm_up_ = decayed(warm_up_, worker.record.ready_at - worker.record.launched_at);
+    fresh_ = worker.record.fresh;
+    context_.logger.info("worker.ready",
+                         {{"pool", worker.name().pool},
+                          {"slot", worker.name().slot},
+                          {"incarnation", worker.name().incarnation},
+                          {"pid", worker.pid()},
+                          {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(
+                                     worker.record.ready_at - worker.record.launched_at)
+                                     .count()},
+                          {"rss", worker.record.fresh.rss},
+                          {"private", worker.record.fresh.private_bytes}});
+    check_lines(worker);
+    if (stopping_) {
+        worker.retire();
+        return;
+    }
+    settle();
+}
+
+void Roster::job_sent(Worker& worker, const Job& job) {
+    Slot& slot = slot_of(worker);
+    if (slot.gap_open && slot.current == &worker) {
+        slot.gap_open = false;
+        gaps_.add(context_.clock->now() - std::max(slot.gap_since, job.queued_at));
+    }
+}
+
+void Roster::job_done(Worker& worker) {
+    breaker_.progress();
+    if (stopping_) {
+        worker.retire();
+        return;
+    }
+    judge(worker);
+    if (worker.record.decision.verdict != Verdict::keep) {
+        settle();
+    }
+}
+
+void Roster::trimmed(Worker& worker) {
+    const std::uint64_t after = worker.record.memory.rss;
+    const std::uint64_t back =
+        worker.record.before_trim > after ? worker.record.before_trim - after : 0;
+    ++trims_;
+    trimmed_bytes_ += back;
+    context_.logger.info("worker.trimmed", {{"pool", worker.name().pool},
+                                            {"slot", worker.name().slot},
+                                            {"pid", worker.pid()},
+                                            {"came_back", back},
+                                            {"rss", after},
+                                            {"private", worker.record.memory.private_bytes}});
+    if (stopping_) {
+        worker.retire();
+        return;
+    }
+    judge(worker);
+    settle();
+}
+
+void Roster::judge(Worker& worker) {
+    const TimePoint now = context_.clock->now();
+    Worker::Record& record = worker.record;
+    WorkerFacts facts;
+    facts.jobs_done = record.jobs_done;
+    facts.jitter = worker.name().jitter;
+    facts.age = now - record.launched_at;
+    facts.idle_for = worker.state() == WorkerState::idle ? now - record.last_end : Duration{};
+    facts.memory = record.memory;
+    facts.growth_per_job = record.growth_per_job;
+    facts.job_interval = record.job_interval;
+    facts.warm_up = warm_up_;
+    facts.just_trimmed = record.just_trimmed;
+    facts.asked = record.asked;
+    record.decision = decide(facts, settings_->recycle, suspended_);
+    if (record.decision.verdict == Verdict::trim && worker.state() == WorkerState::idle &&
+        !worker.trimming()) {
+        worker.trim();
+    }
+}
+
+bool Roster::available(const Worker& worker) const {
+    const Slot& slot = slots_[worker.name().slot - 1];
+    if (slot.current != &worker || worker.state() != WorkerState::idle || worker.trimming()) {
+        return false;
+    }
+    switch (worker.record.decision.verdict) {
+        case Verdict::keep:
+        case Verdict::prepare:
+        case Verdict::replace:
+            return true;
+        case Verdict::last_job:
+            // Make before break: its last job waits for the successor, unless there is no room for
+            // one.
+            return (slot.successor != nullptr && slot.successor->state() == WorkerState::idle) ||
+                   !has_room_for_one_more();
+        case Verdict::trim:
+        case Verdict::stop:
+            break;
+    }
+    return false;
+}
+
+Worker* Roster::available() {
+    for (const Slot& slot : slots_) {
+        if (slot.current != nullptr && available(*slot.current)) {
+            return slot.current;
+        }
+    }
+    return nullptr;
+}
+
+void Roster::settle() {
+    if (stopping_) {
+        return;
+    }
+    const TimePoint now = context_.clock->now();
+    while (slots_.size() < wanted_) {
+        slots_.emplace_back();
+        slots_.back().number = static_cast<unsigned>(slots_.size());
+    }
+    for (Slot& slot : slots_) {
+        settle_slot(slot, now);
+    }
+    start_successors(now);
+}
+
+void Roster::settle_slot(Slot& slot, TimePoint now) {
+    if (slot.number > wanted_) {
+        // Not wanted any more: it goes between two jobs, and nobody follows.
+        if (slot.successor != nullptr) {
+            slot.successor->kill(Cause::shutdown, "its slot is not wanted any more");
+            slot.successor = nullptr;
+        }
+        if (slot.current != nullptr && slot.current->state() != WorkerState::busy) {
+            if (slot.current->state() == WorkerState::idle) {
+                slot.current->retire();
+            } else {
+                slot.current->kill(Cause::shutdown, "its slot is not wanted any more");
+            }
+            slot.leaving = slot.current;
+            slot.current = nullptr;
+        }
+        return;
+    }
+    const bool successor_ready =
+        slot.successor != nullptr && slot.successor->state() == WorkerState::idle;
+    if (slot.current == nullptr && slot.successor != nullptr) {
+        slot.current = slot.successor;  // the old one died while this one was warming up
+        slot.successor = nullptr;
+    } else if (slot.current == nullptr && slot.leaving == nullptr && now >= slot.restart_at &&
+               !breaker_.tripped()) {
+        slot.current = &spawn(slot);
+    } else if (slot.current != nullptr && slot.current->state() == WorkerState::idle &&
+               !slot.current->trimming()) {
+        const Verdict verdict = slot.current->record.decision.verdict;
+        const bool due = verdict == Verdict::replace || verdict == Verdict::stop;
+        if (due && successor_ready) {
+            hand_over(slot);
+        } else if (due && slot.successor == nullptr && slot.leaving == nullptr &&
+                   !has_room_for_one_more() && replacing() < replacement_limit(wanted_)) {
+            break_first(slot);
+        } else if (successor_ready && verdict == Verdict::keep) {
+            if (slot.spare_since == TimePoint{}) {
+                slot.spare_since = now;
+            } else if (now - slot.spare_since > spare_time) {
+                slot.successor->retire();
+                slot.successor = nullptr;
+                slot.spare_since = TimePoint{};
+            }
+        } else {
+            slot.spare_since = TimePoint{};
+        }
+    }
+}
+
+bool Roster::wants_successor(const Slot& slot) const {
+    return slot.number <= wanted_ && slot.current != nullptr && slot.successor == nullptr &&
+           slot.leaving == nullptr && slot.current->record.decision.verdict != Verdict::keep &&
+           slot.current->record.decision.verdict != Verdict::trim;
+}
+
+void Roster::start_successors(TimePoint now) {
+    while (!breaker_.tripped() && replacing() < replacement_limit(wanted_) &&
+           has_room_for_one_more()) {
+        Slot* most_urgent = nullptr;
+        for (Slot& slot : slots_) {
+            if (wants_successor(slot) && now >= slot.restart_at &&
+                (most_urgent == nullptr || slot.current->record.decision.verdict >
+                                               most_urgent->current->record.decision.verdict)) {
+                most_urgent = &slot;
+            }
+        }
+        if (most_urgent == nullptr) {
+            return;
+        }
+        most_urgent->successor = &spawn(*most_urgent);
+    }
+}
+
+unsigned Roster::replacing() const {
+    return static_cast<unsigned>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+        return slot.successor != nullptr || slot.leaving != nullptr;
+    }));
+}
+
+bool Roster::has_room_for_one_more() const {
+    if (!settings_->memory.budget) {
+        return true;
+    }
+    std::uint64_t sum = fresh_.private_bytes;
+    for (const Worker& worker : workers_) {
+        sum += std::max(worker.record.memory.private_bytes, fresh_.private_bytes);
+    }
+    return sum <= *settings_->memory.budget;
+}
+
+void Roster::hand_over(Slot& slot) {
+    Worker& old = *slot.current;
+    count_recycle(slot, old, slot.successor);
+    slot.gap_open = true;
+    slot.gap_since = old.record.last_end;
+    slot.leaving = slot.current;
+    slot.current = slot.successor;
+    slot.successor = nullptr;
+    slot.spare_since = TimePoint{};
+    old.retire();
+}
+
+void Roster::break_first(Slot& slot) {
+    context_.logger.warning("worker.order_reversed",
+                            {{"pool", settings_->name},
+                             {"slot", slot.number},
+                             {"reason", "memory.budget has no room for one more worker"},
+                             {"budget", *settings_->memory.budget}});
+    count_recycle(slot, *slot.current, nullptr);
+    slot.gap_open = true;
+    slot.gap_since = slot.current->record.last_end;
+    slot.leaving = slot.current;
+    slot.current = nullptr;
+    slot.leaving->retire();
+}
+
+void Roster::count_recycle(const Slot& slot, const Worker& old, const Worker* fresh) {
+    const RecycleReason reason = old.record.decision.reason;
+    ++recycles_[static_cast<std::size_t>(reason)];
+    context_.logger.info("worker.retiring", {{"pool", settings_->name},
+                                             {"slot", slot.number},
+                                             {"incarnation", old.name().incarnation},
+                                             {"pid", old.pid()},
+                                             {"reason", name_of(reason)},
+                                             {"jobs", old.record.jobs_done},
+                                             {"rss", old.record.memory.rss},
+                                             {"private", old.record.memory.private_bytes},
+                                             {"successor", fresh != nullptr ? fresh->pid() : 0}});
+    if (fresh != nullptr) {
+        watch_futility(reason, old, *fresh);
+    }
+}
+
+bool Roster::any_busy() const {
+    return std::any_of(workers_.begin(), workers_.end(),
+                       [](const Worker& worker) { return worker.state() == WorkerState::busy; });
+}
+
+bool Roster::owns(pid_t pid) const {
+    return std::any_of(workers_.begin(), workers_.end(),
+                       [pid](const Worker& worker) { return worker.pid() == pid; });
+}
+
+Worker* Roster::worker_of(JobId job) {
+    for (Worker& worker : workers_) {
+        if (worker.job() != nullptr && worker.job()->id == job) {
+            return &worker;
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace supervise

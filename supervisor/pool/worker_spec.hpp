@@ -1,0 +1,16 @@
+#pragma once
+
+#include "context.hpp"
+#include "process/launcher.hpp"
+
+namespace supervise {
+
+/// What HELLO's and WELCOME's software field says.
+inline constexpr const char* SUPERVISE_SOFTWARE = "supervise/" SUPERVISE_VERSION;
+
+/// The command line, environment, user and limits of a pool's worker; without its descriptors and
+/// groups. The user was checked when the config was read; one that has vanished since is left to
+/// the launcher to fail on.
+LaunchSpec make_worker_spec(const PoolSettings& settings, const PoolContext& context);
+
+}  // namespace supervise
