@@ -84,7 +84,11 @@ Result<void> set_v1_limit(const std::string& leaf, std::uint64_t bytes) {
     if (!written) {
         return written;
     }
-    written = write_control_file(AT_FDCWD, leaf + "/memory.memsw.limit_in_bytes", text);
+    // A page more, so that it is the first limit that is hit: the kernel counts no hits of this
+    // one.
+    static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    written = write_control_file(AT_FDCWD, leaf + "/memory.memsw.limit_in_bytes",
+                                 std::to_string(bytes + page));
     if (!written && written.error().code == boost::system::errc::no_such_file_or_directory) {
         return {};  // CONFIG_MEMCG_SWAP off
     }
