@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <cstdio>
+#include <utility>
 
 namespace supervise {
 namespace asio = boost::asio;
@@ -30,69 +31,77 @@ TaskGroup::TaskGroup(asio::any_io_executor executor)
     : executor_(executor), changed_(executor, asio::steady_timer::time_point::max()) {}
 
 TaskGroup::~TaskGroup() {
-    if (!children_.empty()) {
-        for (const Child& child : children_) {
-            std::fprintf(stderr, "task group destroyed with live child %s\n", child.name.c_str());
+    if (!empty()) {
+        for (const auto& child : children_) {
+            std::fprintf(stderr, "task group destroyed with live child %s\n", child->name.c_str());
         }
         std::terminate();
     }
 }
 
 void TaskGroup::spawn(std::string name, asio::awaitable<void> task) {
-    children_.emplace_back();
-    const auto child = std::prev(children_.end());
-    child->name = std::move(name);
-    asio::co_spawn(executor_, std::move(task),
-                   asio::bind_cancellation_slot(
-                       child->signal.slot(),
-                       [this, child](std::exception_ptr error) { finished(child, error); }));
+    const auto place = children_.insert(children_.end(), std::make_shared<Child>());
+    Child& child = **place;
+    child.name = std::move(name);
+    const auto at_end = [this, place](std::exception_ptr error) { finished(place, error); };
+    asio::co_spawn(executor_, run(*place, std::move(task)),
+                   asio::bind_cancellation_slot(child.signal.slot(), at_end));
+}
+
+asio::awaitable<void> TaskGroup::run(std::shared_ptr<Child> child, asio::awaitable<void> task) {
+    // Asio 1.26 throws out of io_context::run() when a coroutine that has not yet been through the
+    // loop ends cancelled; and this way spawn() never runs a child within its caller.
+    co_await asio::post(executor_, asio::use_awaitable);
+    child->started = true;
     if (cancelled_) {
-        child->signal.emit(asio::cancellation_type::terminal);
+        cancel_later(child);
     }
+    co_await std::move(task);
 }
 
 void TaskGroup::cancel() {
     cancelled_ = true;
-    // A child may end within emit() and take itself out of the list: step on before calling.
-    for (auto it = children_.begin(); it != children_.end();) {
-        const auto child = it++;
-        child->signal.emit(asio::cancellation_type::terminal);
+    for (const auto& child : children_) {
+        cancel_later(child);
     }
 }
 
-void TaskGroup::finished(std::list<Child>::iterator child, std::exception_ptr error) {
-    children_.erase(child);
+/// From the loop, not from here: a child may go on right within emit(), and end itself or others.
+/// One that has not started is left alone: it would never start; run() sees to it.
+void TaskGroup::cancel_later(std::shared_ptr<Child> child) {
+    asio::post(executor_, [child = std::move(child)] {
+        if (child->started && !child->ended) {
+            child->signal.emit(asio::cancellation_type::terminal);
+        }
+    });
+}
+
+void TaskGroup::finished(Children::iterator place, std::exception_ptr error) {
+    (*place)->ended = true;
+    children_.erase(place);
     if (error && !is_cancellation(error)) {
         if (!first_error_) {
             first_error_ = error;
         }
-        // Not from within this completion: a sibling may be the one whose emit() brought us here.
         if (!cancelled_) {
-            cancelled_ = true;
-            for (Child& sibling : children_) {
-                asio::post(executor_, [this, name = &sibling] {
-                    for (Child& live : children_) {
-                        if (&live == name) {
-                            live.signal.emit(asio::cancellation_type::terminal);
-                            return;
-                        }
-                    }
-                });
-            }
+            cancel();
         }
     }
     changed_.cancel();
 }
 
 asio::awaitable<void> TaskGroup::join() {
-    while (!children_.empty()) {
-        boost::system::error_code ignored;
-        co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    for (;;) {
         const auto state = co_await asio::this_coro::cancellation_state;
         if (state.cancelled() != asio::cancellation_type::none) {
             co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
             cancel();
         }
+        if (empty()) {
+            break;
+        }
+        boost::system::error_code ignored;
+        co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
     if (first_error_) {
         std::rethrow_exception(std::exchange(first_error_, nullptr));

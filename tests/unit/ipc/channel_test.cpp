@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "ipc/limits.hpp"
-#include "loop.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/loop.hpp"
 
 using namespace supervise;
 using namespace supervise::ipc;

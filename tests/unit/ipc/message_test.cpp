@@ -15,15 +15,19 @@ std::size_t allocations = 0;
 }
 
 // The whole test program allocates through these, so that a test can see that it does not.
-void* operator new(std::size_t size) {
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
     ++allocations;
-    if (void* const block = std::malloc(size)) {
+    return std::malloc(size);
+}
+void* operator new(std::size_t size) {
+    if (void* const block = ::operator new(size, std::nothrow)) {
         return block;
     }
     throw std::bad_alloc();
 }
 void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+void operator delete(void* block, const std::nothrow_t&) noexcept { std::free(block); }
 
 namespace {
 
