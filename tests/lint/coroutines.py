@@ -28,6 +28,7 @@ _ALLOWED_BEFORE = re.compile(
 )
 _CONSTRUCTED = re.compile(rf"(?!co_|return\b){_TYPE}\s+\w+\s*\(")
 _OPERATOR_AFTER = re.compile(r"\?|&&|\|\||[=!]=|(?<=\s)[-+*/%](?=\s)")
+_TEMPLATE = re.compile(r"\w<[\w:(>]")  # clang-format sets blanks around a comparison
 _LAMBDA = re.compile(
     r"(?<![\w\])])\[(?P<captures>[^\[\]]*)\]\s*(?=\(|\{|mutable|->)", re.DOTALL
 )  # not an index, not an attribute
@@ -88,13 +89,19 @@ def _without_control(text: str) -> str:
 
 def _expression(code: str, start: int) -> tuple[str, str]:
     """What is awaited, and the mark that ends it: `;`, `,` or an outer expression's bracket."""
-    depth = 0
+    depth = angles = 0
     for at in range(start, len(code)):
         mark = code[at]
         if mark in "([{":
             depth += 1
         elif mark in ")]}" and depth:
             depth -= 1
+        elif mark == "<" and _TEMPLATE.match(code, at - 1):
+            angles += 1
+        elif mark == ">" and angles and code[at - 1] != "-":
+            angles -= 1
+        elif angles:
+            continue
         elif mark in ";,)]}" and not depth:
             return code[start:at], mark
     return code[start:], ""

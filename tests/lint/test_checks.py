@@ -116,6 +116,7 @@ def test_a_layer_error_names_file_and_line() -> None:
         "co_await (wait() || clock.sleep_for(d));",
         "co_await f(a ? b : c, d && e, g - h);",
         "co_await f([] { return 1; });",
+        "co_await f<const A<>&, void(B)>(x, y);",
         "// if (co_await f()) {}",
         'log("co_await f() ? 1 : 2");',
     ],
