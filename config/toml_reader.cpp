@@ -1,32 +1,16 @@
 #include "config/toml_reader.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 
 #include "config/suggest.hpp"
 #include "config/units.hpp"
+#include "config/unknown_key.hpp"
 
 namespace supervise::config {
 namespace {
 
 constexpr std::size_t longest_text = 4'096;
-
-/// What other programs call these keys; right of it the path that ours has.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 12> other_names{{
-    {"concurrency", "pool.NAME.workers"},
-    {"processes", "pool.NAME.workers"},
-    {"module", "pool.NAME.app"},
-    {"command", "pool.NAME.app"},
-    {"cwd", "pool.NAME.directory"},
-    {"chdir", "pool.NAME.directory"},
-    {"env", "pool.NAME.environment"},
-    {"rlimits", "pool.NAME.limits"},
-    {"max_requests", "pool.NAME.recycle.max_tasks"},
-    {"max_tasks_per_child", "pool.NAME.recycle.max_tasks"},
-    {"max_memory_per_child", "pool.NAME.recycle.max_rss"},
-    {"max_memory", "pool.NAME.recycle.max_rss"},
-}};
 
 std::string type_name(const toml::node& node) {
     switch (node.type()) {
@@ -65,25 +49,6 @@ std::string shown(std::string_view key) {
 std::string out_of_range(const std::string& value, const std::string& least,
                          const std::string& most) {
     return value + " is out of range: write " + least + " to " + most;
-}
-
-std::string last_part(std::string_view path) {
-    return std::string(path.substr(path.rfind('.') + 1));
-}
-
-std::string parent(std::string_view path) {
-    const std::size_t dot = path.rfind('.');
-    return std::string(path.substr(0, dot == std::string_view::npos ? 0 : dot));
-}
-
-/// "pool.NAME.recycle" with the name of the pool that `path` lies in.
-std::string for_pool_of(std::string table, std::string_view path) {
-    const std::size_t name = table.find("NAME");
-    if (name != std::string::npos && path.substr(0, 5) == "pool.") {
-        const std::string_view rest = path.substr(5);
-        table.replace(name, 4, rest.substr(0, rest.find('.')));
-    }
-    return table;
 }
 
 }  // namespace
@@ -375,37 +340,12 @@ void TableReader::reject_unknown() {
     // In the file's order, so that it is the first ones that get help when there are many.
     std::sort(unknown.begin(), unknown.end());
     for (const auto& [where, key] : unknown) {
-        reading_.diagnostics.error(where, unknown_key(key));
+        // With hundreds of errors before it, nobody will read this one's help.
+        reading_.diagnostics.error(where,
+                                   reading_.all_keys == nullptr || reading_.diagnostics.crowded()
+                                       ? "unknown key " + quoted(key) + in_table(path_)
+                                       : unknown_key(key, path_, known_, *reading_.all_keys));
     }
-}
-
-std::string TableReader::unknown_key(std::string_view key) const {
-    const std::string text =
-        "unknown key " + quoted(key) + (path_.empty() ? "" : " in [" + path_ + "]");
-    if (reading_.all_keys == nullptr || reading_.diagnostics.crowded()) {
-        return text;
-    }
-    const auto belongs = [&](std::string_view path) {
-        const std::string name = last_part(path);
-        const std::string home = for_pool_of(parent(path), path_);
-        const std::string place = home == path_ ? "" : " in [" + home + ']';
-        return text +
-               (name == key ? "; it belongs" + place : "; did you mean " + name + place + '?');
-    };
-    for (const auto& [other, path] : other_names) {
-        if (edit_distance(key, other) == 0) {
-            return belongs(path);
-        }
-    }
-    for (const std::string& path : *reading_.all_keys) {
-        if (edit_distance(key, last_part(path)) == 0) {
-            return belongs(path);
-        }
-    }
-    if (const std::string_view near = nearest(key, known_); !near.empty()) {
-        return text + "; did you mean " + std::string(near) + '?';
-    }
-    return text + "; known here: " + join(known_);
 }
 
 }  // namespace supervise::config

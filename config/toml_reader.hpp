@@ -89,7 +89,6 @@ class TableReader {
     std::optional<std::uint64_t> get_size(std::string_view key, Range<std::uint64_t> range);
     std::optional<Milliseconds> get_time(std::string_view key, Range<Milliseconds> range);
     bool clean_text(std::string_view key, Position where, const std::string& text);
-    std::string unknown_key(std::string_view key) const;
 
     template <class T, class Value>
     static void assign(T& target, const std::optional<Value>& value) {
