@@ -130,8 +130,7 @@ class Frame {
 /// Encodes `message`. A text16 message that would not fit is cut at a character's border, and made
 /// UTF-8 if it is not; anything else that does not fit or is out of range is a broken precondition
 /// (throws std::length_error). Arguments and reports go in as they are: they come from
-/// encode_args(), encode_report() or another frame. ResultBatch: the caller keeps to what
-/// add_result_size() says.
+/// encode_args(), encode_report() or another frame. ResultBatch: see add_result_size().
 Frame encode(const Message& message);
 
 /// True when the frame says that one descriptor comes with it; it must, and only then may one.

@@ -24,8 +24,8 @@ namespace {
 class Gate {
   public:
     asio::awaitable<void> wait() {
-        co_await asio::async_initiate<const asio::use_awaitable_t<>&,
-                                      void(boost::system::error_code)>(
+        return asio::async_initiate<const asio::use_awaitable_t<>&,
+                                    void(boost::system::error_code)>(
             [this](auto handler) { start(std::move(handler)); }, asio::use_awaitable);
     }
     void open() { complete({}); }
