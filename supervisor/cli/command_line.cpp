@@ -1,6 +1,7 @@
 #include "command_line.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 
 #include "cli.hpp"
@@ -13,6 +14,8 @@ namespace supervise::cli {
 namespace {
 
 using Command = CommandLine::Command;
+
+constexpr const char* version_text = "supervise " SUPERVISE_VERSION;
 
 template <class Number>
 std::optional<Number> whole_number(const std::string& text) {
@@ -33,6 +36,7 @@ class Parser {
                   const char* footer);
     void add_submit();
     void add_pool_commands();
+    std::vector<std::string> words_of(int argc, const char* const* argv);
     void finish();
     void finish_ids();
     void finish_target();
@@ -45,6 +49,7 @@ class Parser {
     std::vector<std::pair<CLI::App*, Command>> commands_;
     CommandLine line_;
     std::vector<std::string> ids_;
+    std::vector<std::string> behind_dashes_;
     std::string target_;  ///< POOL/SLOT or a job
     std::string check_file_;
     CLI::Option* watch_ = nullptr;
@@ -55,7 +60,7 @@ class Parser {
 
 Parser::Parser() {
     app_.footer(main_footer);
-    app_.set_version_flag("--version", "supervise " SUPERVISE_VERSION, "print the version");
+    app_.set_version_flag("--version", version_text, "print the version");
     app_.require_subcommand(0, 1);
     app_.fallthrough();
     app_.add_option("--config", line_.config, "the config file")->option_text("FILE");
@@ -78,6 +83,9 @@ Parser::Parser() {
     add(Command::reload, "reload", "apply the changed config file", reload_footer);
     CLI::App* stop = add(Command::stop, "stop", "drain and end the supervisor", stop_footer);
     stop->add_flag("--wait", line_.wait, "until it has gone");
+    app_.add_subcommand("version", "print the version")->callback([] {
+        throw CLI::CallForVersion(version_text, 0);
+    });
     add(Command::why, "why", "what happened to a job or a worker, on what evidence", why_footer)
         ->add_option("target", target_, "a job's ID, or POOL/SLOT")
         ->required();
@@ -95,8 +103,7 @@ void Parser::add_submit() {
     CLI::App* submit = add(Command::submit, "submit", "hand in one job", submit_footer);
     submit->add_option("pool", line_.pool, "the pool")->required();
     submit->add_option("task", line_.task, "the task, module.function")->required();
-    // CLI11 would take a text ID "[a,b]" apart.
-    submit->add_option("ids", ids_, "its IDs")->expected(0, 1000)->allow_extra_args(false);
+    submit->add_option("ids", ids_, "its IDs")->expected(0, 1000);
     submit->add_option("--priority", line_.priority, "0 to 9; 9 goes first")
         ->check(CLI::Range(0, 9));
     CLI::Option* wait = submit->add_flag("--wait", line_.wait, "for its end, and print the result");
@@ -132,9 +139,29 @@ Said Parser::wrong(const std::string& message) const {
     return {exit_usage, text + "  see `" + command + " --help`\n"};
 }
 
+/// What CLI11 gets: the words behind the program's name, last first. Two things of `submit` it
+/// cannot do: behind "--" it has no optional words left, so they are kept for finish_ids(); and it
+/// would take a text ID "[a,b]" apart, so such a one is marked as text, which means the same.
+std::vector<std::string> Parser::words_of(int argc, const char* const* argv) {
+    std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    const auto submit = std::find(words.begin(), words.end(), "submit");
+    const auto dashes = std::find(submit, words.end(), "--");
+    std::for_each(submit, dashes, [](std::string& word) {
+        if (word.starts_with('[') && word.ends_with(']')) {
+            word.insert(0, "text:");
+        }
+    });
+    if (dashes != words.end()) {
+        behind_dashes_.assign(dashes + 1, words.end());
+        words.erase(dashes, words.end());
+    }
+    std::reverse(words.begin(), words.end());
+    return words;
+}
+
 std::variant<CommandLine, Said> Parser::parse(int argc, const char* const* argv) {
     try {
-        app_.parse(argc, argv);
+        app_.parse(words_of(argc, argv));
         finish();
         return line_;
     } catch (const CLI::CallForHelp&) {
@@ -180,6 +207,7 @@ void Parser::finish() {
 }
 
 void Parser::finish_ids() {
+    ids_.insert(ids_.end(), behind_dashes_.begin(), behind_dashes_.end());
     if (ids_.size() > ipc::max_arg_count) {
         throw CLI::ValidationError("a job takes at most " + std::to_string(ipc::max_arg_count) +
                                    " IDs; keep the data in a store and pass its ID");

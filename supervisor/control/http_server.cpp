@@ -88,6 +88,7 @@ asio::awaitable<void> HttpServer::run() {
         group.spawn("control " + listener.name(), accept_from(listener, group));
     }
     co_await group.join();
+    listeners_.clear();  // who waits in the backlog learns at once that nobody will come
 }
 
 asio::awaitable<void> HttpServer::accept_from(const Listener& listener, TaskGroup& group) {

@@ -32,7 +32,7 @@ class HttpServer {
 
     /// Opens the listening sockets; the error names the address and says why.
     Result<void> open();
-    /// Serves until cancelled; open() must have succeeded. The sockets go with the object.
+    /// Serves until cancelled, then removes the sockets; open() must have succeeded.
     boost::asio::awaitable<void> run();
 
     std::string socket_path() const { return options_.runtime_dir + "/control.sock"; }

@@ -4,6 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 
 #include "supervisor/pool/control_api.hpp"
@@ -69,7 +70,8 @@ class FakeControlApi final : public ControlApi {
     JobEnd end{812, JobState::done, 1, ipc::encode_report(ipc::Value{})};
     bool hold_jobs = false;  ///< submit_and_wait() never ends by itself
     bool queue_full = false;
-    std::function<void()> on_stop = [] {};
+    bool config_is_broken = false;
+    std::function<void()> on_snapshot = [] {};
 
     /// Waits until `call` has been written down.
     bool wait_for(const std::string& call) {
@@ -83,7 +85,10 @@ class FakeControlApi final : public ControlApi {
         return calls_;
     }
 
-    Snapshot snapshot() override { return current; }
+    Snapshot snapshot() override {
+        on_snapshot();
+        return current;
+    }
 
     ApiResult<JobId> submit(const std::string& pool, const std::string& task,
                             const std::vector<ipc::Id>& ids, unsigned priority) override {
@@ -142,12 +147,12 @@ class FakeControlApi final : public ControlApi {
     ApiResult<void> resume(const std::string& pool) override { return change("resume", pool); }
     ApiResult<ReloadReport> reload() override {
         note("reload");
+        if (config_is_broken) {
+            return ApiError(409, "bad_config", "w.toml:3:1: error: unknown key");
+        }
         return ReloadReport{{"pool reports: recycle.max_tasks 1000 -> 500"}};
     }
-    void stop() override {
-        note("stop");
-        on_stop();
-    }
+    void stop() override { note("stop"); }
 
     ApiResult<Explanation> why_job(JobId id) override {
         if (id != 812) {

@@ -1,0 +1,120 @@
+#include "supervisor/cli/status_view.hpp"
+
+#include "supervisor/cli/text_layout.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/unit/control/fake_control_api.hpp"
+
+using namespace supervise;
+using namespace supervise::cli;
+using supervise::test::ContainsSubstring;
+using supervise::test::sample_snapshot;
+
+namespace {
+
+std::size_t longest_line(const std::string& text) {
+    std::size_t longest = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        longest = std::max(longest, width(text.substr(at, end - at)));
+        at = end + 1;
+    }
+    return longest;
+}
+
+}  // namespace
+
+TEST_CASE("status of a healthy supervisor at 80 columns", "[status]") {
+    CHECK(status_text(sample_snapshot(), 80) ==
+          R"(supervise 0.1.0, pid 4711, up 2h14m, rss 12M, tier B
+healthy: 1 pool, 2 workers, 12 jobs queued
+
+reports: running, 2 slots, 4 clients
+  SLOT     PID STATE    TASK                          JOBS    AGE   RSS PRIVATE
+     1    4712 busy     reports.tasks.build            912  1h02m  312M    120M
+     2    4713 idle     (successor)                      7  1m01s   58M     21M
+  jobs      12 queued, 1 running, 81234 done, 3 failed, 2 lost, 1 dead,
+            6 refused
+  recycles  max_rss 1, max_tasks 12
+  restarts  signal 2
+  slot gap  p50 1.2 ms, p99 8.0 ms (13)
+  trims     9, gave back 700M
+)");
+}
+
+TEST_CASE("status of a degraded pool says what to do", "[status]") {
+    Snapshot snapshot = sample_snapshot();
+    PoolSnapshot mail;
+    mail.name = "mail";
+    mail.state = "degraded";
+    mail.advice =
+        "10 workers died in 60 s, the last by signal 11 (SIGSEGV); see `supervise why mail/1`, "
+        "then `supervise resume mail`";
+    snapshot.pools = {mail};
+    CHECK(status_text(snapshot, 80) ==
+          R"(supervise 0.1.0, pid 4711, up 2h14m, rss 12M, tier B
+NOT HEALTHY (mail): 1 pool, 0 workers, 0 jobs queued
+
+mail: degraded, 0 slots, 0 clients
+  ! 10 workers died in 60 s, the last by signal 11 (SIGSEGV); see `supervise
+    why mail/1`, then `supervise resume mail`
+  jobs      0 queued, 0 running, 0 done, 0 failed, 0 lost, 0 dead
+  recycles  none
+  restarts  none
+)");
+}
+
+TEST_CASE("no line is wider than the terminal, whatever the names and numbers", "[status]") {
+    Snapshot snapshot = sample_snapshot();
+    PoolSnapshot& pool = snapshot.pools[0];
+    pool.workers[0].task = std::string(255, 'x') + "\xc3\xa4\x1b[2J";
+    pool.workers[0].jobs_done = 12'345'678;
+    pool.workers[0].pid = 4'194'303;
+    pool.workers[1].age_seconds = 400.0 * 86'400;
+    pool.jobs = {9'999'999, 1024, 123'456'789'012, 99'999, 99'999, 99'999};
+    for (const char* reason : {"max_private", "max_age", "idle", "requested", "config"}) {
+        pool.recycles[reason] = 1'000'000;
+    }
+    pool.advice = "words and words and words and words and words and words and words and words";
+    for (const unsigned columns : {80U, 100U, 60U}) {
+        const std::string text = status_text(snapshot, columns);
+        CHECK(longest_line(text) < columns);
+        CHECK(text.find('\x1b') == std::string::npos);
+    }
+    CHECK_THAT(status_text(snapshot, 300), ContainsSubstring("12345678"));
+}
+
+TEST_CASE("a large pool does not fill more than a screen", "[status]") {
+    Snapshot snapshot = sample_snapshot();
+    snapshot.pools[0].workers.resize(1000, snapshot.pools[0].workers[1]);
+    const std::string text = status_text(snapshot, 80);
+    CHECK(std::count(text.begin(), text.end(), '\n') < 32);
+    CHECK_THAT(text, ContainsSubstring("and 984 more"));
+}
+
+TEST_CASE("a supervisor that stops says so first", "[status]") {
+    Snapshot snapshot = sample_snapshot();
+    snapshot.stopping = true;
+    snapshot.pools[0].state = "stopping";
+    CHECK_THAT(status_text(snapshot, 80), ContainsSubstring("\nstopping: 1 pool"));
+}
+
+TEST_CASE("doctor tells the tier, the reason and each feature", "[status]") {
+    CHECK(doctor_text(sample_snapshot()) ==
+          "tier B\nnot a better one: the memory controller is on cgroup v1\n"
+          "  kill: on (cgroup.kill)\n");
+}
+
+TEST_CASE("an explanation shows its evidence, and the history further in", "[status]") {
+    Explanation attempt{"attempt 1", "lost: signal", {{"wait status", "killed by 9"}}, {}};
+    Explanation job{"job 812",
+                    "done in its 2nd attempt",
+                    {{"task", "reports.tasks.build"}, {"submitted by", "uid 1000"}},
+                    {attempt}};
+    CHECK(explanation_text(job, 80) ==
+          R"(job 812: done in its 2nd attempt
+  task          reports.tasks.build
+  submitted by  uid 1000
+  attempt 1: lost: signal
+    wait status  killed by 9
+)");
+}
