@@ -28,12 +28,12 @@ struct LeafLimits {
 
 struct MemorySample {
     std::uint64_t rss = 0;  ///< bytes, VmRSS of the worker process
-    std::uint64_t private_bytes =
-        0;  ///< anon + swap + shmem of the leaf; C and D: resident - shared of statm(5)
+    /// Bytes: anon + swap + shmem of the leaf; C and D: resident - shared of statm(5).
+    std::uint64_t private_bytes = 0;
 };
 
 struct MemoryEvents {
-    std::uint64_t oom_kill = 0;  ///< processes of this leaf that the OOM killer took
+    std::uint64_t oom_kill = 0;  ///< kills in this leaf by the OOM killer, the victim maybe twice
     std::uint64_t max = 0;       ///< times that usage hit the leaf's limit
     std::uint64_t peak = 0;      ///< bytes, highest usage ever, page cache included; 0: not known
 };
@@ -53,8 +53,8 @@ class Leaf {
     /// Read after the exit is known and before remove(); nothing on tiers C and D.
     virtual std::optional<MemoryEvents> events() = 0;
     /// SIGKILL to all in the leaf (cgroup.kill); on tiers C and D to the process group of `pid` and
-    /// to every descendant that can be found. Call it before `pid` is reaped where there is no
-    /// cgroup.
+    /// to all descendants that can be found. Call it before `pid` is reaped: there is no other way
+    /// to know them where there is no cgroup.
     virtual Result<void> kill_all(pid_t pid) = 0;
     /// True while a process is left in it.
     virtual bool populated() = 0;
@@ -67,19 +67,19 @@ class Cgroups {
   public:
     virtual ~Cgroups() = default;
     virtual Tier tier() const = 0;
-    /// One line a feature: "kill: on (cgroup.kill)", "memory.max: emulated (sampling every 100
-    /// ms)".
+    /// One line a feature: "kill: on (cgroup.kill)", "memory.max: emulated (sampling)".
     virtual const std::vector<std::string>& features() const = 0;
     /// Why not a better tier, for people; empty on A.
     virtual const std::string& reason() const = 0;
     /// Bytes that this host or container may use (cgroup limit or RAM).
     virtual std::uint64_t memory_limit() const = 0;
-    /// A fresh leaf "<pool>.<slot>.<incarnation>"-like; `name` is unique while the supervisor
-    /// lives.
+    /// A fresh leaf of a pool's group; `name` ("3.17": slot and incarnation) is unique in the pool
+    /// while the supervisor lives, EEXIST otherwise.
     virtual Result<std::unique_ptr<Leaf>> make_leaf(const std::string& pool,
                                                     const std::string& name,
                                                     const LeafLimits& limits) = 0;
-    /// Removes every group of ours that is left (after all leaves have gone).
+    /// Removes every group of ours that is left, and the root where we made it. After all leaves
+    /// have gone; what is still populated stays and is named in the log.
     virtual void remove_all() = 0;
 };
 

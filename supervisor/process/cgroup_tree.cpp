@@ -59,7 +59,7 @@ std::vector<std::string> groups_in(const std::string& path) {
             break;
         }
         if (entry->d_type == DT_DIR && usable_name(entry->d_name)) {
-            out.emplace_back(entry->d_name);
+            out.push_back(path + '/' + entry->d_name);
         }
     }
     return out;
@@ -67,8 +67,8 @@ std::vector<std::string> groups_in(const std::string& path) {
 
 Result<void> remove_groups(const std::string& path) {
     Result<void> result;
-    for (const std::string& name : groups_in(path)) {
-        const auto removed = remove_groups(path + '/' + name);
+    for (const std::string& inner : groups_in(path)) {
+        const auto removed = remove_groups(inner);
         if (!removed) {
             result = removed;
         }
@@ -111,37 +111,8 @@ Result<CgroupTree> CgroupTree::open(const Hierarchy& hierarchy, const std::strin
         tree.remove_all();
         return error;
     };
-    std::size_t end = hierarchy.mount.size();
-    while (end < base.size()) {
-        end = std::min(base.find('/', end + 1), base.size());
-        const std::string path = base.substr(0, end);
-        const auto made = make_folder(path);
-        if (!made) {
-            return give_up(made.error());
-        }
-        if (*made) {
-            tree.made_above_.push_back(path);
-            // The level above must hand the controllers down, too. It is ours unless this is the
-            // first one that we made; then it is for the host's owner, and open_v2() has checked
-            // it.
-            if (tree.made_above_.size() > 1) {
-                const auto enabled =
-                    enable_controllers(tree.made_above_.end()[-2], tree.controllers_);
-                if (!enabled) {
-                    return give_up(enabled.error());
-                }
-            }
-        }
-    }
-    if (tree.made_above_.empty()) {
-        for (const std::string& name : tree.controllers_) {
-            if (!lists_controller(base + "/cgroup.subtree_control", name)) {
-                tree.handed_down_.push_back(name);
-            }
-        }
-    }
-    if (const auto enabled = enable_controllers(base, tree.controllers_); !enabled) {
-        return give_up(enabled.error());
+    if (const auto made = tree.make_base(hierarchy.mount.size()); !made) {
+        return give_up(made.error());
     }
     tree.remove_stale();
     tree.instance_ = base + '/' + instance_name();
@@ -149,6 +120,34 @@ Result<CgroupTree> CgroupTree::open(const Hierarchy& hierarchy, const std::strin
         return give_up(made.error());
     }
     return tree;
+}
+
+Result<void> CgroupTree::make_base(std::size_t mount_size) {
+    for (std::size_t end = mount_size; end < base_.size();) {
+        end = std::min(base_.find('/', end + 1), base_.size());
+        const std::string path = base_.substr(0, end);
+        const auto made = make_folder(path);
+        if (!made) {
+            return made.error();
+        }
+        if (*made && !made_above_.empty()) {
+            // What we made before hands the controllers down; the group above that is the host's,
+            // and open_v2() has looked whether it does.
+            const auto enabled = enable_controllers(made_above_.back(), controllers_);
+            if (!enabled) {
+                return enabled.error();
+            }
+        }
+        if (*made) {
+            made_above_.push_back(path);
+        }
+    }
+    for (const std::string& name : controllers_) {
+        if (made_above_.empty() && !lists_controller(base_ + "/cgroup.subtree_control", name)) {
+            handed_down_.push_back(name);
+        }
+    }
+    return enable_controllers(base_, controllers_);
 }
 
 Result<void> CgroupTree::make_group(const std::string& path) {
@@ -160,11 +159,10 @@ Result<void> CgroupTree::make_group(const std::string& path) {
 }
 
 void CgroupTree::remove_stale() {
-    for (const std::string& name : groups_in(base_)) {
-        if (!is_stale_instance(name)) {
+    for (const std::string& path : groups_in(base_)) {
+        if (!is_stale_instance(path.substr(path.rfind('/') + 1))) {
             continue;
         }
-        const std::string path = base_ + '/' + name;
         if (const auto removed = remove_groups(path); removed) {
             logger_.info("cgroup.stale_removed", {{"path", path}});
         } else {

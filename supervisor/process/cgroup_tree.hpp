@@ -33,6 +33,7 @@ class CgroupTree {
 
   private:
     CgroupTree() = default;
+    Result<void> make_base(std::size_t mount_size);
     Result<void> make_group(const std::string& path);
     void remove_stale();
 
@@ -59,6 +60,7 @@ Result<void> enable_controllers(const std::string& group,
 
 /// rmdir of `path` and of all groups in it, the inner ones first.
 Result<void> remove_groups(const std::string& path);
+/// Folders of the groups right below `path`.
 std::vector<std::string> groups_in(const std::string& path);
 
 }  // namespace supervise

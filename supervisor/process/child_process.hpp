@@ -19,7 +19,8 @@ class ChildProcess {
   public:
     ChildProcess(boost::asio::any_io_executor executor, pid_t pid, UniqueFd pidfd);
     ~ChildProcess();
-    ChildProcess(ChildProcess&&) = delete;
+    ChildProcess(const ChildProcess&) = delete;
+    ChildProcess& operator=(const ChildProcess&) = delete;
 
     pid_t pid() const { return pid_; }  ///< stays known after the end, for logs
     bool running() const { return !status_; }

@@ -15,8 +15,8 @@ namespace {
 /// SIGKILL to those in `group` and below that were not in `seen`; true when there were any.
 bool kill_new(const std::string& group, std::set<pid_t>& seen) {
     bool found = false;
-    for (const std::string& name : groups_in(group)) {
-        found = kill_new(group + '/' + name, seen) || found;
+    for (const std::string& inner : groups_in(group)) {
+        found = kill_new(inner, seen) || found;
     }
     const auto text = read_control_file(AT_FDCWD, group + "/cgroup.procs");
     if (!text) {

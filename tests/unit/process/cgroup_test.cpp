@@ -220,3 +220,44 @@ TEST_CASE("a root that was there before stays", "[cgroup]") {
         CHECK(groups_in(folder).empty());
     }
 }
+
+TEST_CASE("without a root the supervisor makes room in its own group and goes back at the end",
+          "[cgroup]") {
+    if (TestGroups()->tier() != Tier::a) {
+        SUPERVISE_SKIP("needs cgroup v2 with the memory controller");
+    }
+    const std::string own = find_cgroups().v2->own.value();
+    const auto procs = [&own] {
+        return read_control_file(AT_FDCWD, own + "/cgroup.procs").value();
+    };
+    if (procs() != std::to_string(::getpid()) + '\n') {
+        SUPERVISE_SKIP("needs a group to itself, as in a systemd unit");
+    }
+    const auto groups = open_cgroups(std::nullopt, std::nullopt, Logger());
+    CAPTURE(groups->reason());
+    REQUIRE(groups->tier() == Tier::a);
+    CHECK(find_cgroups().v2->own == own + "/supervisor");
+    CHECK(procs().empty());
+    auto leaf = groups->make_leaf("mail", "1.1", {std::uint64_t{100} << 20}).value();
+    CHECK_THAT(capture(in(*leaf, shell("cat /proc/self/cgroup"))).output,
+               ContainsSubstring('/' + instance_name() + "/mail/1.1\n"));
+    CHECK(leaf->remove().has_value());
+    CHECK(groups->memory_limit() > 0);
+    groups->remove_all();
+    CHECK(find_cgroups().v2->own == own);
+    CHECK(groups_in(own).empty());
+}
+
+TEST_CASE("a group with strangers in it is left as it is", "[cgroup]") {
+    if (TestGroups()->tier() != Tier::a) {
+        SUPERVISE_SKIP("needs cgroup v2 with the memory controller");
+    }
+    const std::string own = find_cgroups().v2->own.value();
+    Launched stranger = launch(shell("exec sleep 1000"));
+    const auto groups = open_cgroups(std::nullopt, std::nullopt, Logger());
+    CHECK(groups->tier() != Tier::a);
+    CHECK_THAT(groups->reason(), ContainsSubstring("other processes share our group " + own));
+    CHECK(find_cgroups().v2->own == own);
+    ::kill(stranger.pid, SIGKILL);
+    wait(std::move(stranger));
+}

@@ -146,7 +146,8 @@ asio::awaitable<void> tick_until(bool& stop, Duration& longest) {
 }
 
 asio::awaitable<void> read_flood(UniqueFd reader, LineHandler handler, bool& stop) {
-    (void)co_await read_all(std::move(reader), {4096, 1000}, std::move(handler));
+    const OutputLimits limits{4096, 1000};
+    (void)co_await read_all(std::move(reader), limits, std::move(handler));
     stop = true;
 }
 
