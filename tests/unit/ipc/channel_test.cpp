@@ -1,13 +1,17 @@
 #include "ipc/channel.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -290,6 +294,59 @@ TEST_CASE_METHOD(Fixture, "a full socket says so, and loses nothing once there i
     CHECK(writable);
     CHECK(channel->send("more") == SendStatus::sent);
     CHECK(peer_reads() == "more");
+}
+
+namespace {
+
+/// Few descriptors may be open or under way, and root's right to more is laid down meanwhile.
+class FewDescriptors {
+  public:
+    explicit FewDescriptors(rlim_t most) {
+        ::getrlimit(RLIMIT_NOFILE, &limit_);
+        ::syscall(SYS_capget, &header_, rights_);
+        __user_cap_data_struct less[2] = {rights_[0], rights_[1]};
+        less[0].effective = 0;
+        less[1].effective = 0;
+        const rlimit few{most, limit_.rlim_max};
+        set = ::setrlimit(RLIMIT_NOFILE, &few) == 0 && ::syscall(SYS_capset, &header_, less) == 0;
+    }
+    ~FewDescriptors() {
+        ::syscall(SYS_capset, &header_, rights_);
+        ::setrlimit(RLIMIT_NOFILE, &limit_);
+    }
+    FewDescriptors(const FewDescriptors&) = delete;
+    FewDescriptors& operator=(const FewDescriptors&) = delete;
+    bool set = false;
+
+  private:
+    rlimit limit_{};
+    __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct rights_[2] = {};
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "too many descriptors under way are waited for without spinning",
+                 "[channel]") {
+    const UniqueFd file = some_file();
+    const FewDescriptors few(40);
+    REQUIRE(few.set);
+    int sent = 0;
+    while (sent < 100 && channel->send("with", file.get()) == SendStatus::sent) {
+        ++sent;
+    }
+    REQUIRE(sent > 0);
+    REQUIRE(sent < 100);
+    CHECK(channel->send("without") == SendStatus::sent);  // the socket itself is not full
+    CHECK(channel->send("with", file.get()) == SendStatus::full);
+    const auto before = std::chrono::steady_clock::now();
+    run(io, channel->wait_writable());
+    CHECK(std::chrono::steady_clock::now() - before >= std::chrono::milliseconds(10));
+
+    for (int i = 0; i < sent; ++i) {
+        REQUIRE(peer_reads() == "with");
+    }
+    CHECK(channel->send("with", file.get()) == SendStatus::sent);
 }
 
 TEST_CASE_METHOD(Fixture, "waiting ends when a frame is there", "[channel]") {
