@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,18 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "python" / "src"))
 from fake_supervisor import FakeSupervisor, Handler
 
 from supervise import Client
+
+
+@pytest.fixture(autouse=True)
+def no_test_hangs() -> Iterator[None]:
+    def late(number: int, frame: object) -> None:
+        raise TimeoutError("the test has not ended within 60 s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ class Session(Generic[AnyEntry]):
         self.outbox: deque[bytes] = deque()  # whole frames, in order
         self.closed: Optional[messages.Close] = None  # what the supervisor said last
         self._awaiting: dict[int, list[AnyEntry]] = {}  # by first tag; sent and not yet answered
+        self._changed: list[AnyEntry] = []  # by the frame that is being taken in
         self._jobs: dict[int, AnyEntry] = {}  # accepted and not yet ended
         self._next_tag = 1
         self._body = b""  # the batch that is being filled
@@ -123,21 +124,31 @@ class Session(Generic[AnyEntry]):
 
     def receive(self, frame: bytes) -> list[AnyEntry]:
         """Takes one frame in; returns the watched entries that it changed."""
+        changed: list[AnyEntry] = []
+        self._changed = changed
         kind = frame[1] if len(frame) >= 8 else 0
         if kind == frames.RESULT:
-            return self._results(frame)
-        if kind == frames.ACCEPTED:
-            return self._accepted(frame)
-        message = _decode.decode(frame)
+            self._results(frame, changed)
+        elif kind == frames.ACCEPTED:
+            self._accepted(frame, changed)
+        else:
+            self._other(_decode.decode(frame), changed)
+        self._changed = []
+        return changed
+
+    def _other(self, message: messages.Message, changed: list[AnyEntry]) -> None:
         if isinstance(message, messages.Refused):
-            return self._refused(message)
-        if isinstance(message, messages.Ping):
+            for entry in self._take(message.first_tag, message.jobs):
+                entry.error = JobRefused(message.reason, message.message)
+                entry.state = REFUSED
+                if entry.watched:
+                    changed.append(entry)
+        elif isinstance(message, messages.Ping):
             self.outbox.append(frames.pong(message.token))
         elif isinstance(message, messages.Close):
             self.closed = message
         else:
             raise BadFrame(f"a {type(message).__name__}, which is not for a client")
-        return []
 
     def lose(self, error: SuperviseError) -> list[AnyEntry]:
         """The connection is over: every open entry ends with `error`. Returns the watched ones."""
@@ -153,25 +164,27 @@ class Session(Generic[AnyEntry]):
         self._batch = []
         self._args = []
         self._body = b""
-        return [entry for entry in lost if entry.watched]
+        # A frame that turned out bad in its middle had changed some, which nobody has heard of.
+        changed, self._changed = self._changed, []
+        return changed + [entry for entry in lost if entry.watched]
 
     def _take(self, first_tag: int, count: int) -> list[AnyEntry]:
         """The first `count` entries of a batch; what is left of it waits for its own answer."""
-        batch = self._awaiting.pop(first_tag, [])
+        batch = self._awaiting.get(first_tag, [])
         if len(batch) < count:
             raise BadFrame(f"an answer to {count} jobs from tag {first_tag}, which were not sent")
+        del self._awaiting[first_tag]
         if len(batch) > count:
             self._awaiting[first_tag + count] = batch[count:]
             del batch[count:]
         return batch
 
-    def _accepted(self, frame: bytes) -> list[AnyEntry]:
+    def _accepted(self, frame: bytes, changed: list[AnyEntry]) -> None:
         if len(frame) != _ACCEPTED_FRAME.size:
             _decode.decode(frame)
         magic, _, size, count, flags, reserved, first_tag, job = _ACCEPTED_FRAME.unpack(frame)
         if magic != frames.MAGIC or size != len(frame) or flags or reserved or not count:
             _decode.decode(frame)
-        changed = []
         jobs = self._jobs
         for entry in self._take(first_tag, count):
             entry.job = job
@@ -180,20 +193,11 @@ class Session(Generic[AnyEntry]):
             job += 1
             if entry.watched:
                 changed.append(entry)
-        return changed
 
-    def _refused(self, message: messages.Refused) -> list[AnyEntry]:
-        entries = self._take(message.first_tag, message.jobs)
-        for entry in entries:
-            entry.error = JobRefused(message.reason, message.message)
-            entry.state = REFUSED
-        return [entry for entry in entries if entry.watched]
-
-    def _results(self, frame: bytes) -> list[AnyEntry]:
+    def _results(self, frame: bytes, changed: list[AnyEntry]) -> None:
         _, count, _ = _decode.check_header(frame)
         unpack, jobs = _ENTRY.unpack_from, self._jobs
         size = len(frame)
-        changed = []
         at = 8
         for _ in range(count):
             try:
@@ -217,4 +221,3 @@ class Session(Generic[AnyEntry]):
                 changed.append(entry)
         if at != size:
             raise BadFrame(f"a RESULT with {size - at} bytes left over")
-        return changed
