@@ -169,7 +169,9 @@ std::variant<CommandLine, Said> Parser::parse(int argc, const char* const* argv)
     } catch (const CLI::CallForVersion& version) {
         return Said{exit_done, version.what() + std::string("\n")};
     } catch (const CLI::ExtrasError& error) {
-        return wrong(error.what() + std::string("; a negative ID goes behind --"));
+        const bool submit = app_.got_subcommand("submit");
+        return wrong(error.what() +
+                     std::string(submit ? "; an ID with a dash before it goes behind --" : ""));
     } catch (const CLI::ParseError& error) {
         return wrong(error.what());
     }

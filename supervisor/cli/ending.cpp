@@ -65,7 +65,8 @@ int end_refused(const Reply& reply, std::ostream& err) {
     if (code == "bad_config") {
         return exit_config;
     }
-    return reply.status == 429 || reply.status == 503 ? exit_refused : exit_failed;
+    const bool for_now = reply.status == 429 || reply.status == 503 || code == "busy";
+    return for_now ? exit_refused : exit_failed;
 }
 
 int end_of_job(const json::value& end, std::ostream& out, std::ostream& err) {

@@ -47,12 +47,12 @@ does each thing: on, emulated or off.
 
 const char* const submit_footer =
     R"(An ID is a whole number, a UUID, or a text: 42, 7f0c52e6-..., report-7. `text:42` is the
-text "42". Negative numbers go behind --.
+text "42". A text that begins with a dash goes behind --.
 
 Examples:
   supervise submit reports reports.tasks.build 42           prints the job's ID
   supervise submit reports reports.tasks.build 42 --wait    prints its result
-  supervise submit sums sums.add --wait -- -40 -2
+  supervise submit reports reports.tasks.build -- -draft    the ID is the text "-draft"
 With --wait a job that is not done exits with 1 and says why on stderr.
 )";
 

@@ -78,14 +78,17 @@ TEST_CASE("submit takes the pool, the task and any IDs", "[cli]") {
     CHECK(good({"submit", "p", "a.b", "--wait", "--timeout", "1.5"}).timeout == 1.5);
 }
 
-TEST_CASE("negative IDs go behind two dashes", "[cli]") {
+TEST_CASE("IDs that look like options go behind two dashes", "[cli]") {
     CHECK(good({"submit", "p", "a.b", "--wait", "--", "-40", "-2"}).ids ==
           std::vector<ipc::Id>{std::int64_t{-40}, std::int64_t{-2}});
     CHECK(good({"submit", "p", "a.b", "1", "--", "-2", "[3]", "--wait"}).ids ==
           std::vector<ipc::Id>{std::int64_t{1}, std::int64_t{-2}, std::string("[3]"),
                                std::string("--wait")});
     CHECK(good({"submit", "p", "a.b", "--"}).ids.empty());
-    CHECK_THAT(usage_error({"submit", "p", "a.b", "-40"}), ContainsSubstring("behind --"));
+    CHECK(good({"submit", "p", "a.b", "-40"}).ids == std::vector<ipc::Id>{std::int64_t{-40}});
+    CHECK_THAT(usage_error({"submit", "p", "a.b", "-x"}), ContainsSubstring("goes behind --"));
+    CHECK_THAT(usage_error({"submit", "p", "a.b", "--prio", "3"}),
+               ContainsSubstring("goes behind --"));
 }
 
 TEST_CASE("recycle takes a pool or one of its slots", "[cli]") {

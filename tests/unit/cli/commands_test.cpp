@@ -184,13 +184,18 @@ TEST_CASE("what is refused for now exits differently from what is refused for go
     CHECK_THAT(no_pool.err, ContainsSubstring("there is reports"));
 }
 
-TEST_CASE("a broken config at reload exits with 78", "[commands]") {
+TEST_CASE("a reload that is refused exits by what has to be done", "[commands]") {
+    const auto [error, code] = GENERATE(
+        table<ApiError, int>({{{422, "bad_config", "w.toml:3:1: error: unknown key"}, exit_config},
+                              {{409, "busy", "still stopping"}, exit_refused},
+                              {{503, "stopping", "the supervisor is stopping"}, exit_refused},
+                              {{409, "needs_restart", "listen"}, exit_failed}}));
     ControlServer server;
-    server.api.config_is_broken = true;
+    server.api.reload_error = error;
     server.start();
     const Ran ran = run_at(server, {"reload"});
-    CHECK(ran.code == exit_config);
-    CHECK_THAT(ran.err, ContainsSubstring("w.toml:3:1"));
+    CHECK(ran.code == code);
+    CHECK(ran.err == "supervise: " + error.message + " (" + error.code + ")\n");
 }
 
 TEST_CASE("each change is asked for and told", "[commands]") {

@@ -70,7 +70,7 @@ class FakeControlApi final : public ControlApi {
     JobEnd end{812, JobState::done, 1, ipc::encode_report(ipc::Value{})};
     bool hold_jobs = false;  ///< submit_and_wait() never ends by itself
     bool queue_full = false;
-    bool config_is_broken = false;
+    std::optional<ApiError> reload_error;
     std::function<void()> on_snapshot = [] {};
 
     /// Waits until `call` has been written down.
@@ -147,8 +147,8 @@ class FakeControlApi final : public ControlApi {
     ApiResult<void> resume(const std::string& pool) override { return change("resume", pool); }
     ApiResult<ReloadReport> reload() override {
         note("reload");
-        if (config_is_broken) {
-            return ApiError(409, "bad_config", "w.toml:3:1: error: unknown key");
+        if (reload_error) {
+            return *reload_error;
         }
         return ReloadReport{{"pool reports: recycle.max_tasks 1000 -> 500"}};
     }
