@@ -31,7 +31,7 @@ ExitStatus status_of(const siginfo_t& info) {
 }  // namespace
 
 ChildProcess::ChildProcess(asio::any_io_executor executor, pid_t pid, UniqueFd pidfd)
-    : pid_(pid), pidfd_(std::move(executor)) {
+    : pid_(pid), pidfd_(executor) {
     pidfd_.assign(pidfd.get());
     pidfd.release();  // only now: assign() may throw
 }

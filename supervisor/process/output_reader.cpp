@@ -82,8 +82,8 @@ asio::awaitable<void> readable_or(Descriptor& pipe, Clock& clock, TimePoint when
 
 asio::awaitable<void> read_to_end(asio::any_io_executor executor, Descriptor& pipe, Clock& clock,
                                   LineSplitter& splitter, Throttle& throttle) {
-    constexpr std::size_t turn = 64 * 1024;
-    constexpr std::size_t block_size = 16 * 1024;
+    constexpr std::size_t turn = 65'536;
+    constexpr std::size_t block_size = 16'384;
     // Not initialised, so that a quiet worker's reader does not touch its pages.
     const std::unique_ptr<char[]> block(new char[block_size]);
     const LineSplitter::Line line = [&throttle](std::string_view text, bool cut) {
