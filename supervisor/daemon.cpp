@@ -28,6 +28,9 @@ Logger make_logger(const LogSettings& settings) {
                            : settings.level == "warning" ? LogLevel::warning
                            : settings.level == "error"   ? LogLevel::error
                                                          : LogLevel::info;
+    if (settings.format == "journald") {
+        return make_journal_logger(level);
+    }
     const LogFormat format = settings.format == "json" ? LogFormat::json : LogFormat::text;
     return settings.file ? make_file_logger(*settings.file, level, format)
                          : make_stderr_logger(level, format);
@@ -84,7 +87,9 @@ asio::awaitable<void> serve_signals(Supervisor& supervisor, asio::signal_set& si
         if (number == SIGHUP) {
             supervisor.reload();
         } else if (number == SIGUSR1) {
-            reopen_log_files();
+            if (const Result<void> reopened = reopen_log_files(); !reopened) {
+                std::fprintf(stderr, "supervise: %s\n", reopened.error().message().c_str());
+            }
             supervisor.log_state();
         } else if (asked_to_stop) {
             supervisor.hurry();

@@ -18,6 +18,9 @@ bool is_near(double jobs_left, const WorkerFacts& facts) {
     if (jobs_left <= 1) {
         return true;
     }
+    if (facts.job_interval == Duration{}) {
+        return false;  // it has done nothing yet
+    }
     return jobs_left * seconds(facts.job_interval) <= lead * seconds(facts.warm_up);
 }
 

@@ -131,7 +131,8 @@ void Roster::judge(Worker& worker) {
 
 bool Roster::available(const Worker& worker) const {
     const Slot& slot = slots_[worker.name().slot - 1];
-    if (slot.current != &worker || worker.state() != WorkerState::idle || worker.trimming()) {
+    if (slot.current != &worker || worker.state() != WorkerState::idle || worker.trimming() ||
+        worker.channel_closed()) {
         return false;
     }
     switch (worker.record.decision.verdict) {

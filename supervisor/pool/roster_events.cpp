@@ -99,8 +99,8 @@ void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const 
                          {"how", life.how},
                          {"reason", life.reason},
                          {"detail", life.detail},
-                         {"job", life.job.value_or(0)},
-                         {"task", life.task},
+                         {"job", life.job ? std::to_string(*life.job) : "-"},
+                         {"task", life.job ? life.task : "-"},
                          {"jobs", life.jobs_done},
                          {"came_back", record.memory.private_bytes},
                          {"rss", record.memory.rss}});

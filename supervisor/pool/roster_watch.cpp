@@ -15,6 +15,8 @@ constexpr Duration idle_period = 1s;
 constexpr Duration least_period = 5ms;  ///< while a job races for its hard line
 /// From RETIRE to the exit: atexit handlers and the interpreter's tear-down.
 constexpr Duration retire_time = 10s;
+/// From the channel's end to the exit, which most often come together.
+constexpr Duration exit_time = 2s;
 /// gc.collect() and malloc_trim() of a very large heap take seconds.
 constexpr Duration trim_time = 60s;
 /// Above `min`, the last slot goes when its worker was idle so long and the pool does not say.
@@ -46,6 +48,9 @@ void Roster::watch(Worker& worker, TimePoint now) {
     const bool busy = worker.state() == WorkerState::busy;
     if (now - record.sampled_at >= (busy ? least_period : idle_period)) {
         worker.sample_memory();
+    }
+    if (worker.channel_closed() && now - record.channel_closed_at > exit_time) {
+        worker.broken("it closed its channel and stays");
     }
     switch (worker.state()) {
         case WorkerState::starting:

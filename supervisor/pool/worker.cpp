@@ -130,13 +130,16 @@ asio::awaitable<Result<void>> Worker::launch() {
     }
     leaf_ = std::move(*leaf);
 
-    LaunchSpec spec = make_worker_spec(*settings_, context_);
-    spec.out = child_out_.get();
-    spec.err = child_err_.get();
-    spec.channel = far_end_.get();
-    spec.cgroup_dir = leaf_->cgroup_dir();
-    spec.cgroup_v1_procs = leaf_->cgroup_v1_procs();
-    Result<Launched> launched = co_await context_.launcher->launch(std::move(spec));
+    Result<LaunchSpec> spec = make_worker_spec(*settings_, context_);
+    if (!spec) {
+        co_return spec.error();
+    }
+    spec->out = child_out_.get();
+    spec->err = child_err_.get();
+    spec->channel = far_end_.get();
+    spec->cgroup_dir = leaf_->cgroup_dir();
+    spec->cgroup_v1_procs = leaf_->cgroup_v1_procs();
+    Result<Launched> launched = co_await context_.launcher->launch(std::move(*spec));
     // Our copies would keep the pipes and the channel from ending with the worker.
     child_out_.reset();
     child_err_.reset();
@@ -175,13 +178,11 @@ void Worker::receive_all() {
             case ipc::Channel::Received::Status::none:
                 return;
             case ipc::Channel::Received::Status::closed:
-                if (child_->running()) {
-                    if (state_ != WorkerState::retiring) {
-                        broken("it closed its channel");
-                    }
-                    // Nothing more will come; a closed socket stays readable for ever.
-                    serving_.cancel();
+                // Most often the first sign of its death. Only a worker that stays is to blame.
+                if (!channel_closed()) {
+                    record.channel_closed_at = context_.clock->now();
                 }
+                serving_.cancel();  // a closed socket stays readable for ever
                 return;
             case ipc::Channel::Received::Status::frame:
                 if (received.truncated) {
@@ -361,10 +362,17 @@ bool Worker::send_job(Job& job) {
     message.deadline_ns = nanoseconds(record.deadline);
     message.task = job.task->name;
     message.args = job.args;
+    message.descriptor = static_cast<bool>(job.payload);
     const ipc::Frame frame = ipc::encode(message);
-    if (channel_->send(frame.bytes(), job.payload.get()) != ipc::Channel::SendStatus::sent) {
-        broken("it does not read its channel");
-        return false;
+    switch (channel_->send(frame.bytes(), job.payload.get())) {
+        case ipc::Channel::SendStatus::sent:
+            break;
+        case ipc::Channel::SendStatus::full:
+            broken("it does not read its channel");
+            return false;
+        case ipc::Channel::SendStatus::closed:
+            record.channel_closed_at = now;
+            return false;
     }
     enter(WorkerEvent::job_sent);
     job_ = &job;

@@ -73,7 +73,8 @@ class Worker {
     int pid() const { return child_ ? child_->pid() : 0; }
     Job* job() const { return job_; }
     bool trimming() const { return trimming_; }
-    bool being_killed() const { return own_act_.has_value(); }
+    bool channel_closed() const { return record.channel_closed_at != TimePoint{}; }
+    void broken(const std::string& what);  ///< it breaks the protocol: logged, and killed
     const std::unordered_map<std::string, std::shared_ptr<const Task>>& tasks() const {
         return tasks_;
     }
@@ -81,7 +82,7 @@ class Worker {
 
     /// Book-keeping that the pool's policy reads and writes.
     struct Record {
-        TimePoint launched_at{}, ready_at{}, last_end{}, trim_asked_at{}, retire_asked_at{};
+        TimePoint launched_at{}, ready_at{}, last_end{}, trim_asked_at{}, retire_asked_at{}, channel_closed_at{};
         TimePoint soft_deadline{}, deadline{};  ///< of the current job; epoch: none
         bool soft_limit_sent = false;
         std::uint64_t jobs_done = 0;
@@ -108,7 +109,6 @@ class Worker {
     void handle(std::string_view frame, UniqueFd descriptor);
     void registered(const ipc::Register& message);
     void job_done(const ipc::Done& message);
-    void broken(const std::string& what);
     bool enter(WorkerEvent event);
     void send(const ipc::Message& message);
 

@@ -16,29 +16,40 @@ std::optional<unsigned> as_number(const std::string& text) {
                                                                     : std::nullopt;
 }
 
-void set_user(LaunchSpec& spec, const PoolSettings& settings) {
-    const passwd* entry = nullptr;
+Error no_such(const std::string& kind, const std::string& name) {
+    return errno_error("find " + kind, name + ", which was there when the config was read", ENOENT);
+}
+
+/// Never goes on without the user that was asked for: the worker would run as ours.
+Result<void> set_user(LaunchSpec& spec, const PoolSettings& settings) {
     if (settings.user) {
         const std::optional<unsigned> number = as_number(*settings.user);
-        entry = number ? ::getpwuid(*number) : ::getpwnam(settings.user->c_str());
+        const passwd* entry =
+            number ? ::getpwuid(*number) : ::getpwnam(settings.user->c_str());
+        if (entry == nullptr && !number) {
+            return no_such("user", *settings.user);
+        }
+        spec.uid = entry != nullptr ? entry->pw_uid : *number;
+        spec.gid = entry != nullptr ? entry->pw_gid : *number;
         if (entry != nullptr) {
-            spec.uid = entry->pw_uid;
-            spec.gid = entry->pw_gid;
             gid_t groups[64];
             int count = 64;
-            if (::getgrouplist(entry->pw_name, entry->pw_gid, groups, &count) >= 0) {
-                spec.groups.assign(groups, groups + count);
+            if (::getgrouplist(entry->pw_name, entry->pw_gid, groups, &count) < 0) {
+                return errno_error("take the groups of user", *settings.user + ": more than 64",
+                                   E2BIG);
             }
-        } else {
-            spec.uid = number;
-            spec.gid = number;
+            spec.groups.assign(groups, groups + count);
         }
     }
     if (settings.group) {
         const std::optional<unsigned> number = as_number(*settings.group);
         const group* found = number ? nullptr : ::getgrnam(settings.group->c_str());
-        spec.gid = found != nullptr ? std::optional<gid_t>(found->gr_gid) : number;
+        if (found == nullptr && !number) {
+            return no_such("group", *settings.group);
+        }
+        spec.gid = found != nullptr ? found->gr_gid : *number;
     }
+    return {};
 }
 
 void put(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
@@ -49,7 +60,7 @@ void put(std::vector<std::string>& environment, const std::string& name, const s
 
 }  // namespace
 
-LaunchSpec make_worker_spec(const PoolSettings& settings, const PoolContext& context) {
+Result<LaunchSpec> make_worker_spec(const PoolSettings& settings, const PoolContext& context) {
     LaunchSpec spec;
     spec.argv = {settings.python, context.package_dir + "/supervise/_worker_main.py", settings.app};
     for (const std::string& path : settings.module_path) {
@@ -62,7 +73,9 @@ LaunchSpec make_worker_spec(const PoolSettings& settings, const PoolContext& con
     for (const auto& [name, value] : settings.environment) {
         put(spec.environment, name, value);
     }
-    set_user(spec, settings);
+    if (const Result<void> found = set_user(spec, settings); !found) {
+        return found.error();
+    }
     spec.umask = settings.umask;
     spec.limits = settings.limits;
     for (const ResourceLimit& limit : context.limits) {

@@ -9,8 +9,7 @@ namespace supervise {
 inline constexpr const char* SUPERVISE_SOFTWARE = "supervise/" SUPERVISE_VERSION;
 
 /// The command line, environment, user and limits of a pool's worker; without its descriptors and
-/// groups. The user was checked when the config was read; one that has vanished since is left to
-/// the launcher to fail on.
-LaunchSpec make_worker_spec(const PoolSettings& settings, const PoolContext& context);
+/// groups. Fails when the user or the group has vanished since the config was read.
+Result<LaunchSpec> make_worker_spec(const PoolSettings& settings, const PoolContext& context);
 
 }  // namespace supervise
