@@ -197,6 +197,7 @@ Result<std::string> CgroupTree::make_leaf(const std::string& pool, const std::st
 }
 
 void CgroupTree::remove_all() {
+    remove_stale();  // once more: what was in use when we came has most often ended since
     if (!instance_.empty()) {
         if (const auto removed = remove_groups(instance_); !removed) {
             logger_.warning("cgroup.left",
