@@ -153,10 +153,9 @@ std::string status_text(const Snapshot& snapshot, unsigned columns) {
 }
 
 std::string doctor_text(const Snapshot& snapshot) {
-    std::string text = std::string("tier ") + snapshot.tier + '\n';
-    if (!snapshot.tier_reason.empty()) {
-        text += "not a better one: " + printable(snapshot.tier_reason) + '\n';
-    }
+    std::string text = std::string("tier ") + snapshot.tier;
+    text += snapshot.tier_reason.empty() ? "" : ": " + printable(snapshot.tier_reason);
+    text += '\n';
     for (const std::string& feature : snapshot.features) {
         text += "  " + printable(feature) + '\n';
     }

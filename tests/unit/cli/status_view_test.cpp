@@ -100,7 +100,7 @@ TEST_CASE("a supervisor that stops says so first", "[status]") {
 
 TEST_CASE("doctor tells the tier, the reason and each feature", "[status]") {
     CHECK(doctor_text(sample_snapshot()) ==
-          "tier B\nnot a better one: the memory controller is on cgroup v1\n"
+          "tier B: the memory controller is on cgroup v1\n"
           "  kill: on (cgroup.kill)\n");
 }
 
