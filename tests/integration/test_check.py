@@ -15,13 +15,13 @@ BROKEN = {
         '[pool.p]\napp = "a"\nmax_task = 5\nwokers = 2\n',
         [(3, "unknown"), (4, "workers")],
     ),
-    "a mistyped table": ('[pol.p]\napp = "a"\n', [(1, "pool")]),
+    "a mistyped table": ('[pol.p]\napp = "a"\n', [(1, "there is no pool"), (1, "did you mean pool")]),
     "no pool": ("[supervisor]\n", [(1, "pool")]),
     "no app": ("[pool.p]\nworkers = 2\n", [(1, "app")]),
     "wrong types": ('[pool.p]\napp = 5\nworkers = "two"\n', [(2, "app"), (3, "workers")]),
     "bad sizes and times": (
         GOOD + '[pool.p.recycle]\nmax_rss = "12Q"\nmax_age = "soon"\n',
-        [(4, "512M"), (5, "6h")],
+        [(4, "512M"), (5, "30s")],
     ),
     "values out of range": (
         GOOD + "workers = 0\n[pool.p.recycle]\nmax_tasks = -1\nmax_tasks_jitter = 3.0\n",

@@ -20,11 +20,11 @@ def lose(sv, task, *ids, timeout=30):
     "task, ids, cause, words",
     [
         ("suite.die_by", (signal.SIGKILL,), "signal", ["9"]),
-        ("suite.die_by", (signal.SIGTERM,), "signal", ["15"]),
+        ("suite.die_by", (signal.SIGABRT,), "signal", ["6"]),
         ("suite.segfault", (), "signal", ["11"]),
         ("suite.exit_now", (3,), "exit", ["3"]),
         ("suite.exit_now", (0,), "exit", ["0"]),
-        ("suite.overrun", (), "time_limit", ["0.3"]),
+        ("suite.overrun", (), "time_limit", ["300 ms"]),
     ],
 )
 def test_a_job_that_takes_its_worker_along_is_lost_with_the_cause(start, task, ids, cause, words):
@@ -171,14 +171,16 @@ def test_an_application_that_cannot_be_imported_degrades_its_pool_and_says_why(m
         assert client.submit("suite.echo", 1).result(timeout=20) == 1
 
 
-def test_an_interpreter_that_is_not_there_names_the_step(make):
-    sv = make(python="/nowhere/python", restart={"burst": 1, "period": "60s"}).start(ready=False)
-    until(
-        lambda: sv.process.poll() is not None or "/nowhere/python" in sv.log(),
-        20,
-        "the failure in the log",
-    )
-    assert "No such file" in sv.log()
+def test_a_launch_that_fails_names_the_step_and_the_file(make):
+    sv = make(restart={"backoff": {"first": "10ms", "most": "100ms"}, "burst": 2, "period": "60s"})
+    python = sv.folder / "python"
+    python.write_text("#!/nowhere/interpreter\n")
+    python.chmod(0o755)
+    sv.config["pools"]["p"]["python"] = str(python)
+    sv.write_config()
+    sv.start(ready=False)
+    pool = sv.wait_pool(lambda p: p["state"] == "degraded", "the pool to give up")
+    assert f"exec {python}" in pool["advice"] and "No such file" in pool["advice"]
 
 
 def test_a_worker_that_is_not_ready_in_time_is_given_up(make):

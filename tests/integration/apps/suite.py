@@ -224,7 +224,8 @@ def leak(megabytes: int) -> int:
 def spike(megabytes: int) -> int:
     """Takes so much in small blocks and frees all but the last, which pins the heap: only
     malloc_trim gives the rest back. Returns the RSS at its end."""
-    blocks = [b"x" * 1000 for _ in range(megabytes * 1024)]
+    size = 1000  # a constant expression would be one object
+    blocks = [b"x" * size for _ in range(megabytes * 1024)]
     _kept.append(blocks.pop())
     del blocks
     return _own_rss()
@@ -273,6 +274,13 @@ def say_long(size: int):
 def write_raw(descriptor: int):
     """Writes bytes to a descriptor, past Python's own layers."""
     os.write(descriptor, b"\xff\xfe rubbish \x00 without an end")
+
+
+@supervise.task
+def write_to_channel():
+    """Speaks to the supervisor past the worker's loop."""
+    write_raw(3)
+    time.sleep(30)
 
 
 @supervise.task

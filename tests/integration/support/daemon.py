@@ -67,7 +67,7 @@ class Daemon:
         self.work.mkdir()
         self.work.chmod(0o777)
         self.cgroup_root = f"/supervise-test-{os.getpid()}-{_count}"
-        self.mark = f"SUPERVISE_TEST_MARK={self.cgroup_root}."
+        self.mark = f"SV_TEST_MARK={self.cgroup_root}."
         self.config_file = self.folder / "workers.toml"
         self.log_file = self.folder / "stderr"
         self.process = None
@@ -206,8 +206,9 @@ class Daemon:
         return self.status()["pools"][name]
 
     def workers(self, name="p"):
-        """The slots' own workers, without successors that still wait."""
-        return [w for w in self.pool(name)["workers"] if not w["successor"]]
+        """The slots' own workers: neither successors that wait nor those on their way out."""
+        workers = self.pool(name)["workers"]
+        return [w for w in workers if not w["successor"] and w["state"] != "retiring"]
 
     def pids(self, name="p"):
         return sorted(worker["pid"] for worker in self.workers(name))
@@ -237,7 +238,8 @@ class Daemon:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def log_tail(self, lines=60):
-        return "".join(line + "\n" for line in self.log().splitlines()[-lines:])
+        told = [line for line in self.log().splitlines() if '"control.request"' not in line]
+        return "\n".join(told[-lines:])
 
     def events(self, event=None, **fields):
         """Log lines as dicts; `event` and `fields` choose."""

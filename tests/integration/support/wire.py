@@ -60,7 +60,10 @@ class Peer:
 
     def receive(self):
         """(type, count, body) of the next frame; (None, 0, b"") at the end of the stream."""
-        data = self.socket.recv(65536)
+        try:
+            data = self.socket.recv(65536)
+        except ConnectionResetError:  # what we sent was not read; what was sent to us still comes
+            data = self.socket.recv(65536)
         if not data:
             return None, 0, b""
         _, kind, size, count, _, _ = struct.unpack_from("<BBHHBB", data)
@@ -71,10 +74,7 @@ class Peer:
         """Reads on to CLOSE and the end of the stream; returns (reason, message)."""
         reason = message = None
         while True:
-            try:
-                kind, _, body = self.receive()
-            except ConnectionResetError:
-                kind = None
+            kind, _, body = self.receive()
             if kind is None:
                 assert reason is not None, "closed without a reason"
                 return reason, message
