@@ -88,7 +88,7 @@ class Executor(concurrent.futures.Executor):
             target=self._feed, args=(fn, calls, futures), name="supervise-map", daemon=True
         ).start()
         deadline = None if timeout is None else time.monotonic() + timeout
-        return _results(futures, deadline)
+        return _results(list(reversed(futures)), deadline)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         with self._lock:
@@ -155,7 +155,7 @@ class Executor(concurrent.futures.Executor):
 
 
 def _results(futures: list[_Future], deadline: Optional[float]) -> Iterator[Any]:
-    futures.reverse()
+    """The results of futures that are in reverse order, each dropped once its result is given."""
     try:
         while futures:
             rest = None if deadline is None else deadline - time.monotonic()
