@@ -94,13 +94,14 @@ asio::awaitable<void> HttpServer::run() {
 asio::awaitable<void> HttpServer::accept_from(const Listener& listener, TaskGroup& group) {
     Readiness readiness(executor_, listener.fd());
     for (;;) {
+        // One at a time, with a turn for the others between: those who leave are seen before the
+        // next one is told that there is no room, and a flood of clients does not hold the loop.
+        co_await readiness.wait();
         // Not Asio's accept: its sockets are not close-on-exec.
         UniqueFd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (socket) {
             admit(std::move(socket), listener.is_local(), group);
-        } else if (errno == EAGAIN) {
-            co_await readiness.wait();
-        } else if (errno != ECONNABORTED && errno != EINTR) {
+        } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
             // Most likely out of descriptors: the connection waits in the backlog.
             logger_.warning("control.accept_failed",
                             {{"error", errno_error("accept on", listener.name()).message()}});

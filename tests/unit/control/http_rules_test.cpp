@@ -172,6 +172,33 @@ TEST_CASE("one client too many is refused, and served once another has left", "[
     CHECK(RawClient::on_path(server.runtime_dir()).get("/healthz").status == 200);
 }
 
+TEST_CASE("clients that come all at once are all served", "[http]") {
+    ControlServer server;
+    std::list<RawClient> clients;
+    for (int i = 0; i < 60; ++i) {  // before the server looks for the first time
+        clients.push_back(RawClient::on_path(server.runtime_dir()));
+        clients.back().send("GET /healthz HTTP/1.1\r\n\r\n");
+    }
+    server.start();
+    for (RawClient& client : clients) {
+        REQUIRE(client.receive().status == 200);
+    }
+}
+
+TEST_CASE("a client that has left makes room at once", "[http]") {
+    control::HttpServer::Options options;
+    options.max_connections = 2;
+    ControlServer server(options);
+    server.start();
+    RawClient stays = RawClient::on_path(server.runtime_dir());
+    REQUIRE(stays.get("/healthz").status == 200);
+    for (int i = 0; i < 200; ++i) {
+        RawClient leaves = RawClient::on_path(server.runtime_dir());
+        REQUIRE(leaves.ask("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").status == 200);
+        REQUIRE(leaves.closed_by_server());
+    }
+}
+
 TEST_CASE("over TCP one may look and not touch", "[http]") {
     control::HttpServer::Options options;
     options.listen = "127.0.0.1:0";
