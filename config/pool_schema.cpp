@@ -210,7 +210,7 @@ void read_restart(TableReader& table, RestartSettings& out) {
                           backoff.time("first", out.backoff_first, {1ms, 1h});
                           backoff.time("most", out.backoff_most, {1ms, day});
                       });
-        restart.integer("burst", out.burst, {0, 10'000});
+        restart.integer("burst", out.burst, {0, 1'000'000'000});
         restart.time("period", out.period, {100ms, day});
     });
 }
