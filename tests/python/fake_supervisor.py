@@ -96,7 +96,7 @@ class FakeSupervisor:
 
     def _accept(self) -> None:
         while True:
-            ready, _, _ = select.select([self._listener, self._stop_reads], [], [])
+            ready = select.select([self._listener.fileno(), self._stop_reads], [], [])[0]
             if self._stop_reads in ready:
                 return
             connection, _ = self._listener.accept()

@@ -27,7 +27,7 @@ from fake_supervisor import (
 import supervise
 from supervise import _frames as frames
 from supervise import _messages as m
-from supervise._errors import WaitTimeout
+from supervise._timeout import WaitTimeout
 
 Start = Callable[..., FakeSupervisor]
 FAILURE = frames.failed_report("ValueError", "odd", "")

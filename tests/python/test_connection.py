@@ -28,7 +28,7 @@ import supervise
 from supervise import _address
 from supervise import _frames as frames
 from supervise import _messages as m
-from supervise._errors import WaitTimeout
+from supervise._timeout import WaitTimeout
 
 Start = Callable[..., FakeSupervisor]
 Connect = Callable[..., supervise.Client]

@@ -8,6 +8,7 @@ import struct
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from worker_process import WorkerProcess, job_frame
@@ -85,7 +86,8 @@ def test_ids_go_in_and_one_comes_back(folder: Path) -> None:
     key = uuid.uuid4()
     with WorkerProcess(folder, TASKS) as worker:
         worker.start()
-        for job, value in enumerate([0, -(2**63), 2**63 - 1, key, "", "ключ 🔑", "x" * 255], 1):
+        values: list[Any] = [0, -(2**63), 2**63 - 1, key, "", "ключ 🔑", "x" * 255]
+        for job, value in enumerate(values, 1):
             assert worker.run(job, "app.echo", value) == m.Done(value)
         assert worker.run(90, "app.nothing", 1, key, "text") == m.Done(None)
         assert worker.stdout.readline() == f"ids 1 {key} text\n"

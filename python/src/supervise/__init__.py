@@ -19,7 +19,6 @@ from supervise._errors import (
     SoftTimeLimitExceeded,
     SuperviseError,
     TooLarge,
-    WaitTimeout,
 )
 from supervise._ids import Id
 from supervise._task import task
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from supervise._client import Client
     from supervise._executor import Executor
     from supervise._future import JobFuture
+    from supervise._timeout import WaitTimeout
 
 __all__ = [
     "AsyncClient",
@@ -61,6 +61,7 @@ _LATER = {
     "Client": "_client",
     "Executor": "_executor",
     "JobFuture": "_future",
+    "WaitTimeout": "_timeout",
 }
 
 

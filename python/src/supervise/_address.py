@@ -11,7 +11,8 @@ from typing import Optional
 from supervise import _decode
 from supervise import _frames as frames
 from supervise import _messages as messages
-from supervise._errors import PoolGone, WaitTimeout
+from supervise._errors import PoolGone
+from supervise._timeout import WaitTimeout
 from supervise._version import VERSION
 
 _SUN_PATH = 107  # bytes of a socket's path, see unix(7)

@@ -12,9 +12,10 @@ from typing import Optional, Union
 from supervise import _address, _forks, _ids, _map
 from supervise._bodies import Bodies, Task
 from supervise._connection import Connection
-from supervise._errors import PoolGone, SuperviseError, WaitTimeout
+from supervise._errors import PoolGone, SuperviseError
 from supervise._future import JobFuture
 from supervise._ids import Id
+from supervise._timeout import WaitTimeout
 
 
 class Client:

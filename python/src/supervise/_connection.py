@@ -19,10 +19,11 @@ from typing import Callable, Optional
 
 from supervise import _address, _forks
 from supervise import _frames as frames
-from supervise._errors import PoolGone, SuperviseError, WaitTimeout
+from supervise._errors import PoolGone, SuperviseError
 from supervise._future import JobFuture
 from supervise._messages import BadFrame, Welcome
 from supervise._session import Session
+from supervise._timeout import WaitTimeout
 
 _NOW = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 

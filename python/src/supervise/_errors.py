@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Optional
 
 
@@ -118,19 +117,6 @@ class PoolGone(SuperviseError, ConnectionError):
 
     def __str__(self) -> str:
         return self.message or self.reason
-
-
-# Before 3.11 a future's time-out and the built-in one are two classes; callers catch either.
-if sys.version_info >= (3, 11):
-
-    class WaitTimeout(SuperviseError, TimeoutError):
-        """What was waited for did not come in time. The job itself goes on."""
-
-else:
-    import concurrent.futures
-
-    class WaitTimeout(SuperviseError, concurrent.futures.TimeoutError, TimeoutError):
-        """What was waited for did not come in time. The job itself goes on."""
 
 
 class SoftTimeLimitExceeded(Exception):

@@ -6,9 +6,10 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Optional
 
-from supervise._errors import JobLost, JobRefused, PoolGone, SuperviseError, WaitTimeout
+from supervise._errors import JobLost, JobRefused, PoolGone, SuperviseError
 from supervise._ids import Id
 from supervise._session import ACCEPTED, DONE, LOST, WAITING, Entry
+from supervise._timeout import WaitTimeout
 
 if TYPE_CHECKING:
     from supervise._connection import Connection

@@ -136,10 +136,10 @@ def _name_of_main(main: ModuleType) -> str:
     """What a worker that imports the running script calls it."""
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:  # python -m package.module
-        name: str = spec.name
+        name = str(spec.name)
         return name[: -len(".__main__")] if name.endswith(".__main__") else name
     file = getattr(main, "__file__", None)
-    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
+    return os.path.splitext(os.path.basename(str(file)))[0] if file else "__main__"
 
 
 def _check_name(name: object) -> str:

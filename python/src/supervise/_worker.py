@@ -133,10 +133,10 @@ class Worker:
         unpack_head, head_size = frames.JOB_HEAD.unpack_from, frames.JOB_HEAD.size
         pack_none = frames.DONE_NONE.pack
         decode_args = _ids.decode_args
-        current = state
+        current, job_type = state, frames.JOB
         while not self._stopping:
             frame = recv(1025)
-            if len(frame) < head_size or frame[1] != frames.JOB:
+            if len(frame) < head_size or frame[1] != job_type:
                 if not frame:
                     return
                 self._control(frame)
