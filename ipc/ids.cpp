@@ -13,7 +13,7 @@ namespace {
 enum Kind : char { kind_int = 1, kind_uuid = 2, kind_text = 3 };
 
 void append(std::string& out, std::int64_t number) {
-    out += kind_int;
+    out += char{kind_int};
     auto bits = static_cast<std::uint64_t>(number);
     for (std::size_t i = 0; i < sizeof bits; ++i) {
         out += static_cast<char>(bits & 0xff);
@@ -22,7 +22,7 @@ void append(std::string& out, std::int64_t number) {
 }
 
 void append(std::string& out, const Uuid& uuid) {
-    out += kind_uuid;
+    out += char{kind_uuid};
     out.append(reinterpret_cast<const char*>(uuid.data()), uuid.size());
 }
 
@@ -31,7 +31,7 @@ void append(std::string& out, const std::string& text) {
         throw std::length_error("a text ID of " + std::to_string(text.size()) +
                                 " bytes; at most 255 are allowed");
     }
-    out += kind_text;
+    out += char{kind_text};
     out += static_cast<char>(text.size());
     out += text;
 }

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/unique_fd.hpp"
-#include "supervise/clock.hpp"
+#include "supervise/time.hpp"
 #include "supervise/error.hpp"
 
 namespace supervise::cli {

@@ -41,11 +41,12 @@ def check(sources: Sources) -> tuple[int, list[str]]:
         if status == 0:
             stamp.touch()
             return ""
-        return found or f"{path}: clang-tidy ended with {status}"
+        errors = [line.replace(f"{TOP}/", "") for line in found.splitlines() if ": error: " in line]
+        return "\n".join(errors) or f"{path}: clang-tidy ended with {status}\n{found}"
 
     wanted = [command for command in commands if _is_product(command["file"], sources)]
-    found = [text for text in in_parallel(one, wanted) if text]
-    return len(wanted), found
+    found = [line for text in in_parallel(one, wanted) for line in text.splitlines()]
+    return len(wanted), list(dict.fromkeys(found))  # a header's error once, not once a user
 
 
 def _is_product(file: str, sources: Sources) -> bool:
