@@ -63,15 +63,30 @@ def test_sigterm_under_full_load(start):
 def test_a_second_signal_ends_the_grace(start, second):
     sv = start(workers=2, grace="60s")
     with sv.client() as client:
-        _, held, _ = hold_all(sv, client, 2, 5)
+        _, held, waiting = hold_all(sv, client, 2, 5)
         sv.signal(signal.SIGTERM)
         sv.wait_for(lambda s: s["pools"]["p"]["state"] == "stopping", "the drain to begin")
         sv.signal(second)
-        sv.wait_exit(10)
         for future in held:
-            with pytest.raises((supervise.JobLost, supervise.PoolGone)) as caught:
+            with pytest.raises(supervise.JobFailed, match="SoftTimeLimitExceeded"):
                 future.result(timeout=20)
-            assert getattr(caught.value, "cause", "shutdown") == "shutdown"
+        for future in waiting:
+            with pytest.raises(supervise.JobLost, match="shutdown"):
+                future.result(timeout=20)
+        assert sv.wait_exit(10) == 0
+
+
+def test_a_job_that_ignores_its_soft_limit_is_killed_after_the_grace(start):
+    sv = start(grace="200ms")
+    with sv.client() as client:
+        future = client.submit("suite.hold_stubbornly", "gate")
+        sv.gate().wait()
+        sv.signal(signal.SIGTERM)
+        with pytest.raises(supervise.JobLost) as caught:
+            future.result(timeout=30)
+        assert caught.value.cause == "shutdown"
+        assert sv.wait_exit(20) == 0
+    assert len(sv.tally("softly")) >= 1
 
 
 def test_the_grace_ends_by_itself(start):

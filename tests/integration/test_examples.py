@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from support import leftovers
 from support.daemon import BINARY, TOP
 from support.leftovers import until

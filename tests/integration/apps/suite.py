@@ -78,6 +78,16 @@ def hold(gate: str, number: int = 0) -> int:
     return number
 
 
+@supervise.task
+def hold_stubbornly(gate: str) -> int:
+    """As hold(), and no soft limit gets it out of there."""
+    while True:
+        try:
+            return hold(gate)
+        except supervise.SoftTimeLimitExceeded:
+            note("softly")
+
+
 @supervise.task(name="suite.renamed")
 def some_function() -> str:
     return "renamed"

@@ -71,6 +71,7 @@ class Daemon:
         self.config_file = self.folder / "workers.toml"
         self.log_file = self.folder / "stderr"
         self.process = None
+        self.was_killed = False
         self.cgroups_may_stay = False  # nobody is there to remove them after SIGKILL
         self.config = {
             "supervisor": {
@@ -144,7 +145,7 @@ class Daemon:
         return self.wait_exit(timeout)
 
     def kill(self):
-        self.cgroups_may_stay = True
+        self.was_killed = self.cgroups_may_stay = True
         self.process.kill()
         self.process.wait()
 
@@ -177,7 +178,8 @@ class Daemon:
                 problems.append(f"process left: {pid} {command.decode(errors='replace')}")
                 os.kill(pid, signal.SIGKILL)
         for group in leftovers.cgroups(self.cgroup_root):
-            if not self.cgroups_may_stay:
+            # The root that a killed one had made is not its heir's to remove.
+            if not self.cgroups_may_stay and not (self.was_killed and group.name == self.cgroup_root[1:]):
                 problems.append(f"cgroup left: {group}")
             with contextlib.suppress(OSError):
                 group.rmdir()
