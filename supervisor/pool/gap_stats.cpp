@@ -1,6 +1,7 @@
 #include "gap_stats.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace supervise {
 
@@ -24,8 +25,8 @@ GapSnapshot GapStats::snapshot() const {
     std::sort(sorted.begin(), sorted.end());
     // The nearest rank: the least value that at least this share of all does not exceed.
     const auto rank = [&](double share) {
-        const auto index = static_cast<std::size_t>(share * static_cast<double>(sorted.size()));
-        return static_cast<double>(sorted[std::min(index, sorted.size() - 1)]);
+        const double nth = std::ceil(share * static_cast<double>(sorted.size()));
+        return static_cast<double>(sorted[static_cast<std::size_t>(nth) - 1]);
     };
     result.p50 = rank(0.50);
     result.p99 = rank(0.99);
