@@ -1,0 +1,80 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/channel.hpp"
+#include "ipc/message.hpp"
+#include "supervisor/process/cgroup.hpp"
+#include "supervisor/process/launcher.hpp"
+
+namespace supervise::test {
+
+/// A worker whose part the test plays: its process is a puppet (puppet.cpp), its end of the channel
+/// and its memory are the test's.
+class FakeWorker {
+  public:
+    std::string leaf;  ///< "slot.incarnation"
+    LeafLimits limits;
+    LaunchSpec spec;  ///< what it was launched with; its descriptors are closed by now
+    pid_t pid = 0;
+    MemorySample memory;
+    std::optional<MemoryEvents> events = MemoryEvents{};
+    bool killed = false;     ///< by the pool, with all in its leaf
+    bool populated = false;  ///< a process is left in its leaf
+    bool leaf_removed = false;
+
+    bool launched() const { return pid != 0; }
+    void send(const ipc::Message& message);
+    void send_bytes(std::string_view frame);
+    /// The next message from the pool, if one has come; it points into a buffer until the next
+    /// call.
+    std::optional<ipc::Message> receive();
+    /// HELLO, REGISTER of `tasks`, READY.
+    void get_ready(const std::vector<ipc::TaskInfo>& tasks);
+    void hang_up();       ///< closes the channel; what is unread stays so
+    void exit(int code);  ///< hangs up and ends the process
+    void signal(int number);
+
+  private:
+    friend class FakeHost;
+    std::unique_ptr<ipc::Channel> channel_;
+    UniqueFd strings_;  ///< to the puppet's descriptor 3
+};
+
+/// What a pool sees of the machine: launches puppets, and has cgroups that say what the test wants.
+class FakeHost final : public Launcher, public Cgroups {
+  public:
+    explicit FakeHost(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+    std::deque<FakeWorker> workers;  ///< of all times, in the order of their launches
+    MemorySample fresh{};            ///< the memory of a new worker
+    std::string launch_failure;      ///< when set, a launch fails with it
+    unsigned failed_launches = 0;
+    /// The worker of a leaf's name, null while it is not launched.
+    FakeWorker* find(const std::string& leaf);
+
+    boost::asio::awaitable<Result<Launched>> launch(LaunchSpec spec) override;
+
+    Tier tier() const override { return Tier::b; }
+    const std::vector<std::string>& features() const override { return features_; }
+    const std::string& reason() const override { return reason_; }
+    std::uint64_t memory_limit() const override { return 1ULL << 40; }
+    Result<std::unique_ptr<Leaf>> make_leaf(const std::string& pool, const std::string& name,
+                                            const LeafLimits& limits) override;
+    void remove_all() override {}
+
+  private:
+    boost::asio::any_io_executor executor_;
+    std::vector<std::string> features_;
+    std::string reason_;
+};
+
+}  // namespace supervise::test
