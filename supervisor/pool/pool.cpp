@@ -156,6 +156,12 @@ asio::awaitable<void> Pool::tasks_known() {
 }
 
 std::variant<JobId, Rejection> Pool::submit(JobDesk::Request request) {
+    std::variant<JobId, Rejection> answer = client_submits(std::move(request));
+    dispatch();
+    return answer;
+}
+
+std::variant<JobId, Rejection> Pool::client_submits(JobDesk::Request request) {
     if (stopping_) {
         return Rejection{ipc::Refusal::stopping,
                          "pool " + settings_->name + " is stopping and takes no more jobs"};
@@ -167,10 +173,6 @@ std::variant<JobId, Rejection> Pool::submit(JobDesk::Request request) {
             why.empty() ? "pool " + settings_->name + " has no worker ready yet" : why};
     }
     return desk_.accept(std::move(request), context_.clock->now());
-}
-
-std::variant<JobId, Rejection> Pool::client_submits(JobDesk::Request request) {
-    return submit(std::move(request));
 }
 
 void Pool::client_cancels(JobId id, bool terminate) {
