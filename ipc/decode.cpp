@@ -36,6 +36,7 @@ bool is_list(Type type) {
 
 std::uint8_t flags_of(Type type, std::uint16_t count) {
     switch (type) {
+        case Type::welcome:
         case Type::job:
         case Type::done:
             return flag_descriptor;
@@ -70,7 +71,7 @@ Hello read_hello(Reader& in) {
     return hello;
 }
 
-Welcome read_welcome(Reader& in) {
+Welcome read_welcome(Reader& in, const Header& header) {
     Welcome welcome;
     welcome.version = in.number<std::uint16_t>();
     welcome.limit = in.number<std::uint32_t>();
@@ -78,6 +79,7 @@ Welcome read_welcome(Reader& in) {
     welcome.incarnation = in.number<std::uint32_t>();
     welcome.pool = in.text8();
     welcome.software = in.text8();
+    welcome.descriptor = header.has(flag_descriptor);
     return welcome;
 }
 
@@ -222,7 +224,7 @@ Message read_body(Reader& in, const Header& header) {
         case Type::hello:
             return read_hello(in);
         case Type::welcome:
-            return read_welcome(in);
+            return read_welcome(in, header);
         case Type::register_tasks:
             return read_register(in, header);
         case Type::ready:

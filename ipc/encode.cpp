@@ -108,6 +108,7 @@ void write(Writer& out, const Welcome& welcome) {
     out.number(welcome.incarnation);
     out.text8(welcome.pool);
     out.text8(welcome.software);
+    out.flag(flag_descriptor, welcome.descriptor);
 }
 
 std::uint32_t limit_of(const std::optional<std::uint32_t>& limit) {

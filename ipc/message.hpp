@@ -35,6 +35,7 @@ struct Welcome {
     std::uint32_t incarnation = 0;
     std::string_view pool;
     std::string_view software;
+    bool descriptor = false;  ///< the worker's mark comes along, see PROTOCOL.md
 };
 struct TaskInfo {
     std::string_view name;

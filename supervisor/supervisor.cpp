@@ -82,7 +82,17 @@ PoolContext Supervisor::Impl::pool_context() {
 }
 
 asio::awaitable<void> Supervisor::Impl::run() {
-    open();
+    try {
+        open();
+    } catch (...) {
+        pools_.clear();
+        http_.reset();
+        if (cgroups_) {
+            cgroups_->remove_all();
+        }
+        runtime_dir_.reset();
+        throw;
+    }
     hooks_.logger.info("supervise.started", {{"version", SUPERVISE_VERSION},
                                              {"pid", ::getpid()},
                                              {"tier", std::string(1, letter(cgroups_->tier()))},

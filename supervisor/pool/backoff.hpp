@@ -2,7 +2,7 @@
 
 #include <deque>
 
-#include "supervise/clock.hpp"
+#include "supervise/time.hpp"
 #include "supervise/settings.hpp"
 
 namespace supervise {

@@ -51,7 +51,7 @@ asio::awaitable<void> ClientSession::read() {
             welcome.limit = static_cast<std::uint32_t>(
                 std::min<std::uint64_t>(desk_.queue_limit(), UINT32_MAX));
             welcome.pool = desk_.pool_name();
-            welcome.software = SUPERVISE_SOFTWARE;
+            welcome.software = software_name;
             send(ipc::encode(welcome).bytes());
         }
         if (crowded()) {
@@ -107,6 +107,10 @@ bool ClientSession::handle(std::string_view frame, UniqueFd descriptor) {
         return false;
     }
     const ipc::Message& message = std::get<ipc::Message>(decoded);
+    if (ipc::has_descriptor(message) != static_cast<bool>(descriptor)) {
+        close(ipc::Refusal::bad_frame, "the frame and its record do not agree on a descriptor");
+        return false;
+    }
     if (phase_ == Phase::hello) {
         return greet(message);
     }
@@ -152,7 +156,8 @@ void ClientSession::submit(const ipc::Submit& message, UniqueFd descriptor) {
         request.args = args;
         request.priority = message.priority;
         request.submitter = this;
-        request.payload = std::move(descriptor);
+        // Only a SUBMIT of one entry carries a descriptor; the codec has seen to it.
+        request.payload = std::move(descriptor);  // NOLINT(bugprone-use-after-move)
         std::variant<JobId, Rejection> answer = desk_.client_submits(std::move(request));
         if (const JobId* id = std::get_if<JobId>(&answer)) {
             accepted.first_id = accepted.count == 0 ? *id : accepted.first_id;

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "supervise/clock.hpp"
+#include "supervise/time.hpp"
 #include "supervise/snapshot.hpp"
 
 namespace supervise {

@@ -7,7 +7,7 @@
 
 #include "base/unique_fd.hpp"
 #include "ipc/message.hpp"
-#include "supervise/clock.hpp"
+#include "supervise/time.hpp"
 #include "supervise/job.hpp"
 
 namespace supervise {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "supervise/clock.hpp"
+#include "supervise/time.hpp"
 #include "supervise/job.hpp"
 #include "supervise/snapshot.hpp"
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "process/cgroup.hpp"
-#include "supervise/clock.hpp"
+#include "supervise/time.hpp"
 #include "supervise/settings.hpp"
 
 namespace supervise {

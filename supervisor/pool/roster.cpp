@@ -250,9 +250,16 @@ void Roster::start_successors(TimePoint now) {
 }
 
 unsigned Roster::replacing() const {
-    return static_cast<unsigned>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
-        return slot.successor != nullptr || slot.leaving != nullptr;
-    }));
+    // A replacement is over when the slot has changed hands. The old processes may take their time
+    // to end, but no more of them than may be replaced at once: they hold memory.
+    unsigned under_way = 0;
+    unsigned leaving = 0;
+    for (const Slot& slot : slots_) {
+        const bool empty = slot.leaving != nullptr && slot.current == nullptr;
+        under_way += slot.successor != nullptr || empty ? 1 : 0;
+        leaving += slot.leaving != nullptr ? 1 : 0;
+    }
+    return std::max(under_way, leaving > replacement_limit(wanted_) ? leaving : 0);
 }
 
 bool Roster::has_room_for_one_more() const {

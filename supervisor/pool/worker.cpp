@@ -85,7 +85,7 @@ asio::awaitable<void> Worker::run() {
     if (child_) {
         evidence.status = child_->status();
         receive_all();
-        given_back = job_ != nullptr && channel_->closed_with_unread();
+        given_back = job_ != nullptr && !mark_->names(job_->id, job_->attempts + 1U);
         (void)leaf_->kill_all(child_->pid());  // its descendants go with it
     }
     if (leaf_) {
@@ -105,6 +105,11 @@ asio::awaitable<Result<void>> Worker::launch() {
     }
     channel_ = std::make_unique<ipc::Channel>(context_.executor, std::move(pair->first));
     far_end_ = std::move(pair->second);
+    Result<BegunMark> mark = BegunMark::make();
+    if (!mark) {
+        co_return mark.error();
+    }
+    mark_.emplace(std::move(*mark));
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) {
         co_return errno_error("make a pipe for the output of", label());
@@ -259,6 +264,10 @@ void Worker::handle(std::string_view frame, UniqueFd descriptor) {
         return;
     }
     const ipc::Message& message = std::get<ipc::Message>(decoded);
+    if (ipc::has_descriptor(message) != static_cast<bool>(descriptor)) {
+        broken("a frame and its record do not agree on a descriptor");
+        return;
+    }
     if (const auto* done = std::get_if<ipc::Done>(&message)) {
         job_done(*done);
     } else if (const auto* hello = std::get_if<ipc::Hello>(&message); hello && !greeted_) {
@@ -272,8 +281,9 @@ void Worker::handle(std::string_view frame, UniqueFd descriptor) {
         welcome.slot = static_cast<std::uint16_t>(name_.slot);
         welcome.incarnation = name_.incarnation;
         welcome.pool = name_.pool;
-        welcome.software = SUPERVISE_SOFTWARE;
-        send(welcome);
+        welcome.software = software_name;
+        welcome.descriptor = true;
+        send(welcome, mark_->descriptor());
     } else if (const auto* tasks = std::get_if<ipc::Register>(&message);
                tasks && greeted_ && state_ == WorkerState::starting) {
         registered(*tasks);
@@ -297,8 +307,7 @@ void Worker::handle(std::string_view frame, UniqueFd descriptor) {
     } else if (!std::holds_alternative<ipc::Pong>(message)) {
         broken("a message that has no place there came over its channel");
     }
-    (void)descriptor;  // a descriptor that comes with DONE has no receiver in this version: closed
-                       // here
+    // A descriptor that comes with DONE has no receiver in this version: it is closed here.
 }
 
 void Worker::registered(const ipc::Register& message) {
@@ -379,11 +388,11 @@ bool Worker::send_job(Job& job) {
     return true;
 }
 
-void Worker::send(const ipc::Message& message) {
+void Worker::send(const ipc::Message& message, int descriptor) {
     const ipc::Frame frame = ipc::encode(message);
     // A worker reads between two jobs, and has at most a few frames to come: never full in good
     // order.
-    if (channel_->send(frame.bytes()) == ipc::Channel::SendStatus::full) {
+    if (channel_->send(frame.bytes(), descriptor) == ipc::Channel::SendStatus::full) {
         broken("it does not read its channel");
     }
 }

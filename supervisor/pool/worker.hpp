@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/task_group.hpp"
+#include "begun_mark.hpp"
 #include "context.hpp"
 #include "exit_verdict.hpp"
 #include "ipc/channel.hpp"
@@ -110,7 +111,7 @@ class Worker {
     void registered(const ipc::Register& message);
     void job_done(const ipc::Done& message);
     bool enter(WorkerEvent event);
-    void send(const ipc::Message& message);
+    void send(const ipc::Message& message, int descriptor = -1);
 
     PoolContext& context_;
     WorkerOwner& owner_;
@@ -127,6 +128,7 @@ class Worker {
 
     std::unique_ptr<Leaf> leaf_;
     std::optional<std::uint64_t> memory_max_;
+    std::optional<BegunMark> mark_;
     std::unique_ptr<ipc::Channel> channel_;
     std::unique_ptr<ChildProcess> child_;
     UniqueFd far_end_, out_, err_, child_out_,

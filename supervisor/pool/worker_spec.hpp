@@ -6,7 +6,7 @@
 namespace supervise {
 
 /// What HELLO's and WELCOME's software field says.
-inline constexpr const char* SUPERVISE_SOFTWARE = "supervise/" SUPERVISE_VERSION;
+inline constexpr const char* software_name = "supervise/" SUPERVISE_VERSION;
 
 /// The command line, environment, user and limits of a pool's worker; without its descriptors and
 /// groups. Fails when the user or the group has vanished since the config was read.

@@ -358,11 +358,44 @@ def test_term_finishes_the_job_and_exits_with_0(folder: Path) -> None:
         os.mkfifo(folder / "gate")
         worker.begin(1, "app.waits", str(folder / "gate"))
         with (folder / "gate").open("w") as gate:  # opens when the job has begun
-            os.kill(worker.pid, signal.SIGINT)  # ignored
             os.kill(worker.pid, signal.SIGTERM)
             gate.write("go")
         assert worker.report(1) == m.Done(1)
         assert worker.exit_code() == 0
+
+
+def test_int_raises_in_a_job_without_a_soft_limit(folder: Path) -> None:
+    source = """
+        import supervise, time
+
+        @supervise.task
+        def waits(gate: str) -> int:
+            try:
+                open(gate).read()
+            except supervise.SoftTimeLimitExceeded:
+                return 7
+            return 1
+    """
+    with WorkerProcess(folder, source) as worker:
+        worker.start()
+        os.kill(worker.pid, signal.SIGINT)  # no job: nobody to tell
+        os.mkfifo(folder / "gate")
+        worker.begin(1, "app.waits", str(folder / "gate"))
+        with (folder / "gate").open("w"):  # opens when the job has begun
+            os.kill(worker.pid, signal.SIGINT)
+            assert worker.report(1) == m.Done(7)
+
+
+def test_the_mark_names_the_attempt_that_has_begun(folder: Path) -> None:
+    mark = os.memfd_create("mark")
+    os.truncate(mark, 16)
+    with WorkerProcess(folder, TASKS, mark=mark) as worker:
+        worker.start()
+        assert os.pread(mark, 16, 0) == bytes(16)
+        worker.begin(41, "app.nothing")
+        worker.report(41)
+        assert struct.unpack("<QQ", os.pread(mark, 16, 0)) == (41, 1)
+    os.close(mark)
 
 
 def test_term_ends_an_idle_worker(folder: Path) -> None:

@@ -27,8 +27,9 @@ def job_frame(job: int, task: str, *ids: Any, attempt: int = 1, soft: int = 0, d
 
 
 class WorkerProcess:
-    def __init__(self, folder: Path, source: str, app: str = "app") -> None:
+    def __init__(self, folder: Path, source: str, app: str = "app", mark: Optional[int] = None) -> None:
         self.folder = folder
+        self.mark = mark
         (folder / f"{app}.py").write_text("import supervise\n" + textwrap.dedent(source))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel = ours
@@ -75,7 +76,11 @@ class WorkerProcess:
         hello = self.receive()
         assert isinstance(hello, m.Hello)
         body = struct.pack("<HIHI", 1, 0, 2, 7) + frames.text8(b"test") + frames.text8(b"fake 0")
-        self.channel.send(frames.frame(frames.WELCOME, body))
+        if self.mark is None:
+            self.channel.send(frames.frame(frames.WELCOME, body))
+        else:
+            frame = frames.frame(frames.WELCOME, body, flags=frames.FLAG_DESCRIPTOR)
+            socket.send_fds(self.channel, [frame], [self.mark])
         return hello
 
     def start(self) -> list[m.TaskInfo]:

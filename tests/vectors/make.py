@@ -91,7 +91,7 @@ def encode(m):
     if kind == "welcome":
         return frame(kind, struct.pack("<HIHI", m["version"], m["limit"], m["slot"],
                                        m["incarnation"])
-                     + text8(m["pool"]) + text8(m["software"]))
+                     + text8(m["pool"]) + text8(m["software"]), flags=descriptor)
     if kind == "register":
         return frame(kind, b"".join(map(task_bytes, m["tasks"])), len(m["tasks"]))
     if kind in ("ready", "trim", "retire"):
@@ -135,7 +135,7 @@ def hello(**changed):
 
 def welcome(**changed):
     return {"type": "welcome", "version": 1, "limit": 10000, "slot": 0, "incarnation": 0,
-            "pool": "reports", "software": "supervise 0.1.0", **changed}
+            "pool": "reports", "software": "supervise 0.1.0", "descriptor": False, **changed}
 
 
 def task(name="reports.tasks.build", soft=None, limit=None, retries=None):
@@ -205,6 +205,7 @@ def valid():
     yield "hello with the longest text", hello(software="s" * 255)
     yield "welcome to a client", welcome()
     yield "welcome to a worker", welcome(limit=0, slot=65535, incarnation=U32_MAX)
+    yield "welcome with a descriptor", welcome(limit=0, slot=1, descriptor=True)
     yield "register of one task that says nothing", register(task())
     yield "register of a task that says all", register(task("a.b", 500, 60000, 3))
     yield "register with no limits at all", register(task("a.b", 0, 0, 0))

@@ -139,3 +139,12 @@ def not_ready(pool: str, timeout: float) -> WaitTimeout:
 def closed(pool: str, message: messages.Close) -> PoolGone:
     text = f"pool {pool!r} closed the connection: {message.reason}"
     return PoolGone(message.reason, f"{text} ({message.message})" if message.message else text)
+
+
+def receive(channel: socket.socket, flags: int = 0) -> bytes:
+    """One record. A supervisor that closed with frames of ours unread makes the kernel report
+    ECONNRESET once, before the CLOSE that says why (unix(7))."""
+    try:
+        return channel.recv(frames.MAX_FRAME + 1, flags)
+    except ConnectionResetError:
+        return channel.recv(frames.MAX_FRAME + 1, flags)

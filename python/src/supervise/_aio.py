@@ -332,7 +332,7 @@ class _Link:
     def _on_readable(self) -> None:
         try:
             for _ in range(_FRAMES_AT_ONCE):
-                frame = self._socket.recv(1025)
+                frame = _address.receive(self._socket)
                 if self._welcome is not None and not self._welcome.done():
                     self._welcome.set_result(_address.welcome(self.pool, frame))
                     continue

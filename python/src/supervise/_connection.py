@@ -18,7 +18,6 @@ from queue import SimpleQueue
 from typing import Callable, Optional
 
 from supervise import _address, _forks
-from supervise import _frames as frames
 from supervise._errors import PoolGone, SuperviseError
 from supervise._future import JobFuture
 from supervise._messages import BadFrame, Welcome
@@ -63,8 +62,9 @@ class Connection:
     def _greet(self, timeout: float, deadline: float) -> Welcome:
         self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
-            self._socket.send(_address.hello())
-            reply = self._socket.recv(frames.MAX_FRAME + 1)
+            with contextlib.suppress(BrokenPipeError):  # refused at once: the reply says why
+                self._socket.send(_address.hello())
+            reply = _address.receive(self._socket)
         except socket.timeout:
             raise _address.not_ready(self.pool, timeout) from None
         except OSError as error:
@@ -217,7 +217,7 @@ class Connection:
             "lost",
             f"the connection to pool {self.pool!r} was lost; its supervisor has ended or restarted",
         )
-        session, recv = self._session, self._socket.recv
+        session, receive = self._session, _address.receive
         try:
             while not (self.abandoned and self.idle):
                 if session.outbox:
@@ -225,11 +225,11 @@ class Connection:
                     with self.lock:
                         self._flush()
                     try:
-                        frame = recv(1025, socket.MSG_DONTWAIT)
+                        frame = receive(self._socket, socket.MSG_DONTWAIT)
                     except BlockingIOError:
                         continue
                 else:
-                    frame = recv(1025)
+                    frame = receive(self._socket)
                 if not frame:
                     break
                 with self.lock:

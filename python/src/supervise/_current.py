@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional
 from supervise._errors import SoftTimeLimitExceeded
 
 clock_ns = time.monotonic_ns
+NEVER = 2**64
 
 
 class Job(NamedTuple):
@@ -27,7 +28,7 @@ class _State:
     def __init__(self) -> None:
         self.head: Optional[tuple[int, ...]] = None  # the fields of frames.JOB_HEAD
         self.task = b""
-        self.soft_deadline_ns = 0  # 0: no job, none, or raised already
+        self.soft_deadline_ns = 0  # 0: no job, or raised already; NEVER: a job without one
 
 
 state = _State()
@@ -53,3 +54,10 @@ def on_soft_limit(signal_number: int, frame: object) -> None:
     if soft and clock_ns() >= soft:
         state.soft_deadline_ns = 0
         raise SoftTimeLimitExceeded("the job has reached its soft time limit")
+
+
+def on_interrupt(signal_number: int, frame: object) -> None:
+    """SIGINT: a drain has used up its grace; whatever job runs hears of it, once."""
+    if state.soft_deadline_ns:
+        state.soft_deadline_ns = 0
+        raise SoftTimeLimitExceeded("the supervisor is stopping and its grace time is over")

@@ -167,7 +167,7 @@ def check_header(data: bytes) -> tuple[int, int, int]:
     if not frames.HELLO <= kind <= frames.CLOSE:
         raise BadFrame(f"a frame of the unknown type {kind}")
     allowed = frames.FLAG_TERMINATE if kind == frames.CANCEL else 0
-    if kind in (frames.JOB, frames.DONE) or (kind == frames.SUBMIT and count == 1):
+    if kind in (frames.WELCOME, frames.JOB, frames.DONE) or (kind == frames.SUBMIT and count == 1):
         allowed = frames.FLAG_DESCRIPTOR
     if flags & ~allowed or reserved:
         raise BadFrame(f"a frame of type {kind} with flags {flags:#04x}")
@@ -272,7 +272,8 @@ def decode_report(data: bytes) -> Report:
 
 def _welcome(reader: _Reader, count: int, flags: int) -> Message:
     version, limit, slot, incarnation = reader.fields(_WELCOME)
-    return Welcome(version, limit, slot, incarnation, reader.text8(), reader.text8())
+    pool, software = reader.text8(), reader.text8()
+    return Welcome(version, limit, slot, incarnation, pool, software, bool(flags))
 
 
 _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {

@@ -55,6 +55,7 @@ ENTRY_HEAD = struct.Struct("<QBH")  # of RESULT
 U16 = struct.Struct("<H")
 U32 = struct.Struct("<I")
 U64 = struct.Struct("<Q")
+MARK = struct.Struct("<QQ")  # job, attempt
 HELLO_BODY = struct.Struct("<HHBI")
 LIMITS = struct.Struct("<IIB")
 

@@ -53,6 +53,7 @@ class Welcome(NamedTuple):
     incarnation: int
     pool: str
     software: str
+    descriptor: bool
 
 
 class Register(NamedTuple):

@@ -5,22 +5,24 @@ Started by _worker_main.py with the channel to the supervisor as descriptor 3. T
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
 import io
+import mmap
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from typing import Callable, NoReturn
+from typing import Callable, NoReturn, Union
 
 from supervise import _decode, _failure, _ids, _task
 from supervise import _frames as frames
 from supervise import _messages as messages
-from supervise._current import on_soft_limit, state
+from supervise._current import NEVER, on_interrupt, on_soft_limit, state
 from supervise._version import VERSION
 
 CHANNEL = 3
@@ -45,6 +47,7 @@ class Worker:
         self._channel = channel
         self._pid = os.getpid()
         self._stopping = False
+        self._mark: Union[bytearray, mmap.mmap] = bytearray(16)  # what the supervisor sees of it
 
     def run(self, app: str) -> int:
         """The whole life; returns the exit code."""
@@ -80,7 +83,7 @@ class Worker:
     def _greet(self) -> None:
         software = f"supervise-python {VERSION} (Python {sys.version.split()[0]})"
         self._channel.send(frames.hello(frames.WORKER, os.getpid(), software))
-        reply = self._channel.recv(frames.MAX_FRAME + 1)
+        reply, descriptors, _, _ = socket.recv_fds(self._channel, frames.MAX_FRAME + 1, 1)
         if not reply:
             raise _End(0)
         message = _decode.decode(reply)
@@ -88,6 +91,9 @@ class Worker:
             raise _End(EXIT_PROTOCOL, f"the supervisor refused this worker: {message.message}")
         if not isinstance(message, messages.Welcome) or message.version != frames.VERSION:
             raise _End(EXIT_PROTOCOL, f"the supervisor answered HELLO with {message!r}")
+        for descriptor in descriptors:
+            self._mark = mmap.mmap(descriptor, 16)
+            os.close(descriptor)
 
     def _start(self, app: str) -> None:
         try:
@@ -133,6 +139,7 @@ class Worker:
         unpack_head, head_size = frames.JOB_HEAD.unpack_from, frames.JOB_HEAD.size
         pack_none = frames.DONE_NONE.pack
         decode_args = _ids.decode_args
+        mark, set_mark = self._mark, frames.MARK.pack_into
         current, job_type = state, frames.JOB
         while not self._stopping:
             frame = recv(1025)
@@ -168,7 +175,8 @@ class Worker:
                 # The inner try keeps a soft limit that strikes between the function's return and
                 # the disarming within the job: it is then the job's failure, not the loop's.
                 try:
-                    current.soft_deadline_ns = soft
+                    current.soft_deadline_ns = soft or NEVER
+                    set_mark(mark, 0, job, attempt)
                     value = function(*ids)
                 finally:
                     current.soft_deadline_ns = 0
@@ -215,6 +223,7 @@ class Worker:
 
     def _install_signals(self) -> None:
         self._install_early_signals()
+        signal.signal(signal.SIGINT, on_interrupt)
         signal.signal(signal.SIGTERM, self._on_term)
 
     def _on_term(self, signal_number: int, frame: object) -> None:
@@ -229,6 +238,9 @@ class Worker:
         self._channel.close()
 
 
+_exit_code = 0
+
+
 def main(app: str) -> NoReturn:
     try:
         channel = socket.socket(fileno=CHANNEL)
@@ -237,6 +249,8 @@ def main(app: str) -> NoReturn:
     except OSError as error:
         _say(f"descriptor {CHANNEL} is not a socket ({error}); supervise starts this script")
         sys.exit(EXIT_PROTOCOL)
+    # Registered first, it runs last: after the application's own atexit functions.
+    atexit.register(_skip_teardown)
     _prepare_output()
     _leave(Worker(channel).run(app))
 
@@ -270,6 +284,16 @@ def _trim() -> int:
     return collected
 
 
+def _skip_teardown() -> None:
+    """Freeing a large heap object by object takes seconds, and the process ends anyway. What a
+    normal end would still do is to write out buffered files."""
+    for thing in gc.get_objects():
+        if isinstance(thing, io.IOBase):
+            with contextlib.suppress(Exception):
+                thing.flush()
+    os._exit(_exit_code)
+
+
 def _leave(code: int) -> NoReturn:
     """A normal exit, except that the application's threads cannot hold it for ever."""
 
@@ -283,6 +307,8 @@ def _leave(code: int) -> NoReturn:
         _flush()
         os._exit(code)
 
+    global _exit_code
+    _exit_code = code
     main_thread = threading.main_thread()
     with contextlib.suppress(RuntimeError):  # no thread to be had: then nothing may hold us
         threading.Thread(target=watch, name="supervise-exit", daemon=True).start()

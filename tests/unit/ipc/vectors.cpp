@@ -149,7 +149,8 @@ Message read_message(const std::string& type, const FieldReader& in) {
     if (type == "welcome") {
         return Welcome{in.number<u16>("version"), in.number<u32>("limit"),
                        in.number<u16>("slot"),    in.number<u32>("incarnation"),
-                       in.text("pool"),           in.text("software")};
+                       in.text("pool"),           in.text("software"),
+                       in.flag("descriptor")};
     }
     if (type == "register") {
         Register message;
@@ -251,7 +252,8 @@ json::object to_object(const Welcome& m) {
             {"slot", m.slot},
             {"incarnation", m.incarnation},
             {"pool", text_json(m.pool)},
-            {"software", text_json(m.software)}};
+            {"software", text_json(m.software)},
+            {"descriptor", m.descriptor}};
 }
 json::object to_object(const Register& m) {
     json::array tasks;
