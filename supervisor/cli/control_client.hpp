@@ -4,8 +4,8 @@
 #include <string>
 
 #include "base/unique_fd.hpp"
-#include "supervise/time.hpp"
 #include "supervise/error.hpp"
+#include "supervise/time.hpp"
 
 namespace supervise::cli {
 
