@@ -300,7 +300,15 @@ def environment(name: str) -> str:
 
 @supervise.task
 def descriptors() -> str:
-    return " ".join(sorted(os.listdir("/proc/self/fd"), key=int))
+    """What each open descriptor is, in order."""
+    numbers = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+    names = {}
+    for number in numbers:
+        try:
+            names[number] = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            pass  # the one that listed the folder
+    return "\n".join(names.values())
 
 
 @supervise.task
