@@ -250,8 +250,8 @@ ApiResult<ReloadReport> Supervisor::Impl::reload() {
 }
 
 void Supervisor::Impl::apply(Settings settings) {
-    const auto wanted = [&](const std::string& name) -> const PoolSettings* {
-        for (const PoolSettings& pool : settings.pools) {
+    const auto find_in = [](const Settings& file, const std::string& name) -> const PoolSettings* {
+        for (const PoolSettings& pool : file.pools) {
             if (pool.name == name) {
                 return &pool;
             }
@@ -260,20 +260,19 @@ void Supervisor::Impl::apply(Settings settings) {
     };
     // Sockets first: what can fail does so before anything is touched.
     for (const PoolSettings& pool : settings.pools) {
-        const bool there = std::any_of(pools_.begin(), pools_.end(), [&](const Pool& each) {
-            return each.settings().name == pool.name;
-        });
-        if (!there) {
+        if (find_in(settings_, pool.name) == nullptr) {
             add_pool(pool);
             pool_group_.spawn("pool " + pool.name, run_pool(std::prev(pools_.end())));
         }
     }
     for (Pool& pool : pools_) {
-        const PoolSettings* after = wanted(pool.settings().name);
+        const std::string& name = pool.settings().name;
+        const PoolSettings* before = find_in(settings_, name);
+        const PoolSettings* after = find_in(settings, name);
         if (after == nullptr) {
             pool.stop();
-        } else if (!(pool.settings() == *after)) {
-            pool.apply(*after);
+        } else if (before != nullptr && !(*before == *after)) {
+            pool.apply(*after);  // compared with the file: what `supervise scale` set stays else
         }
     }
     settings_ = std::move(settings);

@@ -62,7 +62,7 @@ void Roster::ready(Worker& worker) {
                           {"private", worker.record.fresh.private_bytes}});
     check_lines(worker);
     if (stopping_) {
-        worker.retire();
+        let_go(worker, "shutdown");
         return;
     }
     settle();
@@ -79,7 +79,7 @@ void Roster::job_sent(Worker& worker, const Job& job) {
 void Roster::job_done(Worker& worker) {
     breaker_.progress();
     if (stopping_) {
-        worker.retire();
+        let_go(worker, "shutdown");
         return;
     }
     judge(worker);
@@ -101,7 +101,7 @@ void Roster::trimmed(Worker& worker) {
                                             {"rss", after},
                                             {"private", worker.record.memory.private_bytes}});
     if (stopping_) {
-        worker.retire();
+        let_go(worker, "shutdown");
         return;
     }
     judge(worker);
@@ -185,7 +185,7 @@ void Roster::settle_slot(Slot& slot, TimePoint now) {
         }
         if (slot.current != nullptr && slot.current->state() != WorkerState::busy) {
             if (slot.current->state() == WorkerState::idle) {
-                slot.current->retire();
+                let_go(*slot.current, "not_wanted");
             } else {
                 slot.current->kill(Cause::shutdown, "its slot is not wanted any more");
             }
@@ -215,7 +215,7 @@ void Roster::settle_slot(Slot& slot, TimePoint now) {
             if (slot.spare_since == TimePoint{}) {
                 slot.spare_since = now;
             } else if (now - slot.spare_since > spare_time) {
-                slot.successor->retire();
+                let_go(*slot.successor, "not_needed");
                 slot.successor = nullptr;
                 slot.spare_since = TimePoint{};
             }
@@ -275,14 +275,14 @@ bool Roster::has_room_for_one_more() const {
 
 void Roster::hand_over(Slot& slot) {
     Worker& old = *slot.current;
-    count_recycle(slot, old, slot.successor);
+    count_recycle(old, slot.successor);
     slot.gap_open = true;
     slot.gap_since = old.record.last_end;
     slot.leaving = slot.current;
     slot.current = slot.successor;
     slot.successor = nullptr;
     slot.spare_since = TimePoint{};
-    old.retire();
+    let_go(old, name_of(old.record.decision.reason));
 }
 
 void Roster::break_first(Slot& slot) {
@@ -291,26 +291,32 @@ void Roster::break_first(Slot& slot) {
                              {"slot", slot.number},
                              {"reason", "memory.budget has no room for one more worker"},
                              {"budget", *settings_->memory.budget}});
-    count_recycle(slot, *slot.current, nullptr);
+    count_recycle(*slot.current, nullptr);
     slot.gap_open = true;
     slot.gap_since = slot.current->record.last_end;
     slot.leaving = slot.current;
     slot.current = nullptr;
-    slot.leaving->retire();
+    let_go(*slot.leaving, name_of(slot.leaving->record.decision.reason));
 }
 
-void Roster::count_recycle(const Slot& slot, const Worker& old, const Worker* fresh) {
+void Roster::let_go(Worker& worker, std::string_view reason) {
+    const Worker* const heir = slot_of(worker).current;
+    context_.logger.info("worker.retiring",
+                         {{"pool", settings_->name},
+                          {"slot", worker.name().slot},
+                          {"incarnation", worker.name().incarnation},
+                          {"pid", worker.pid()},
+                          {"reason", reason},
+                          {"jobs", worker.record.jobs_done},
+                          {"rss", worker.record.memory.rss},
+                          {"private", worker.record.memory.private_bytes},
+                          {"successor", heir != nullptr && heir != &worker ? heir->pid() : 0}});
+    worker.retire();
+}
+
+void Roster::count_recycle(const Worker& old, const Worker* fresh) {
     const RecycleReason reason = old.record.decision.reason;
     ++recycles_[static_cast<std::size_t>(reason)];
-    context_.logger.info("worker.retiring", {{"pool", settings_->name},
-                                             {"slot", slot.number},
-                                             {"incarnation", old.name().incarnation},
-                                             {"pid", old.pid()},
-                                             {"reason", name_of(reason)},
-                                             {"jobs", old.record.jobs_done},
-                                             {"rss", old.record.memory.rss},
-                                             {"private", old.record.memory.private_bytes},
-                                             {"successor", fresh != nullptr ? fresh->pid() : 0}});
     if (fresh != nullptr) {
         watch_futility(reason, old, *fresh);
     }

@@ -91,8 +91,9 @@ class Roster {
     unsigned replacing() const;
     bool has_room_for_one_more() const;
     void hand_over(Slot& slot);
+    void let_go(Worker& worker, std::string_view reason);
     void break_first(Slot& slot);
-    void count_recycle(const Slot& slot, const Worker& old, const Worker* fresh);
+    void count_recycle(const Worker& old, const Worker* fresh);
     void watch_futility(RecycleReason reason, const Worker& old, const Worker& fresh);
     void check_lines(const Worker& worker);
     void autoscale(std::size_t waiting, TimePoint now);

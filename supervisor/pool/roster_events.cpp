@@ -212,7 +212,7 @@ void Roster::stop() {
     stopping_ = true;
     for (Worker& worker : workers_) {
         if (worker.state() == WorkerState::idle && !worker.trimming()) {
-            worker.retire();
+            let_go(worker, "shutdown");
         } else if (worker.state() == WorkerState::spawning ||
                    worker.state() == WorkerState::starting) {
             worker.kill(Cause::shutdown, "the supervisor is stopping");

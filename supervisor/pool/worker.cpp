@@ -25,10 +25,6 @@ std::uint64_t backstop(std::uint64_t hard) { return hard + hard / 8 + (16ULL << 
 /// How long a dead worker's pipes and group may take to be empty.
 constexpr Duration burial_time = 5s;
 
-Duration decayed(Duration mean, Duration sample) {
-    return mean == Duration{} ? sample : mean + (sample - mean) / 4;
-}
-
 }  // namespace
 
 Worker::Worker(PoolContext& context, WorkerOwner& owner,
@@ -56,14 +52,16 @@ bool Worker::enter(WorkerEvent event) {
     if (!next) {
         return false;
     }
-    // Each job's two steps are no news; every other step of a life is.
-    if (*next != state_ && *next != WorkerState::busy && state_ != WorkerState::busy) {
-        logger_.debug("worker.state", {{"pool", name_.pool},
-                                       {"slot", name_.slot},
-                                       {"incarnation", name_.incarnation},
-                                       {"pid", pid()},
-                                       {"from", name_of(state_)},
-                                       {"to", name_of(*next)}});
+    // What the pool decides, it logs itself; a job's two steps are of interest to few.
+    const bool of_a_job = event == WorkerEvent::job_sent || event == WorkerEvent::job_ended;
+    const LogLevel level = of_a_job ? LogLevel::debug : LogLevel::info;
+    if ((of_a_job || event == WorkerEvent::launched) && logger_.enabled(level)) {
+        logger_.log(level, "worker." + std::string(name_of(*next)),
+                    {{"pool", name_.pool},
+                     {"slot", name_.slot},
+                     {"incarnation", name_.incarnation},
+                     {"pid", pid()},
+                     {"job", job_ != nullptr ? std::to_string(job_->id) : "-"}});
     }
     state_ = *next;
     return true;
@@ -169,36 +167,6 @@ asio::awaitable<void> Worker::live() {
     co_await child_->wait();
 }
 
-asio::awaitable<void> Worker::serve() {
-    for (;;) {
-        co_await channel_->wait_readable();
-        receive_all();
-    }
-}
-
-void Worker::receive_all() {
-    for (;;) {
-        ipc::Channel::Received received = channel_->receive();
-        switch (received.status) {
-            case ipc::Channel::Received::Status::none:
-                return;
-            case ipc::Channel::Received::Status::closed:
-                // Most often the first sign of its death. Only a worker that stays is to blame.
-                if (!channel_closed()) {
-                    record.channel_closed_at = context_.clock->now();
-                }
-                serving_.cancel();  // a closed socket stays readable for ever
-                return;
-            case ipc::Channel::Received::Status::frame:
-                if (received.truncated) {
-                    broken("a frame of more than 1024 bytes came over its channel");
-                } else if (state_ != WorkerState::gone) {
-                    handle(received.frame, std::move(received.descriptor));
-                }
-        }
-    }
-}
-
 asio::awaitable<void> Worker::read_output(UniqueFd pipe, const char* stream) {
     const int process = pid();
     const OutputLimits limits{settings_->output.max_line, settings_->output.lines_per_second};
@@ -257,162 +225,6 @@ asio::awaitable<void> Worker::bury() {
     co_await output_.join();
 }
 
-void Worker::handle(std::string_view frame, UniqueFd descriptor) {
-    std::variant<ipc::Message, ipc::DecodeError> decoded = ipc::decode(frame);
-    if (const auto* error = std::get_if<ipc::DecodeError>(&decoded)) {
-        broken(error->message);
-        return;
-    }
-    const ipc::Message& message = std::get<ipc::Message>(decoded);
-    if (ipc::has_descriptor(message) != static_cast<bool>(descriptor)) {
-        broken("a frame and its record do not agree on a descriptor");
-        return;
-    }
-    if (const auto* done = std::get_if<ipc::Done>(&message)) {
-        job_done(*done);
-    } else if (const auto* hello = std::get_if<ipc::Hello>(&message); hello && !greeted_) {
-        if (hello->role != ipc::Role::worker || hello->version_min > ipc::protocol_version ||
-            hello->version_max < ipc::protocol_version) {
-            broken("its package supervise speaks another version of the protocol");
-            return;
-        }
-        greeted_ = true;
-        ipc::Welcome welcome;
-        welcome.slot = static_cast<std::uint16_t>(name_.slot);
-        welcome.incarnation = name_.incarnation;
-        welcome.pool = name_.pool;
-        welcome.software = software_name;
-        welcome.descriptor = true;
-        send(welcome, mark_->descriptor());
-    } else if (const auto* tasks = std::get_if<ipc::Register>(&message);
-               tasks && greeted_ && state_ == WorkerState::starting) {
-        registered(*tasks);
-    } else if (std::holds_alternative<ipc::Ready>(message) && greeted_ && !tasks_.empty() &&
-               enter(WorkerEvent::ready)) {
-        record.ready_at = record.last_end = context_.clock->now();
-        sample_memory();
-        record.fresh = record.memory;
-        owner_.worker_ready(*this);
-    } else if (const auto* failed = std::get_if<ipc::StartFailed>(&message);
-               failed && state_ == WorkerState::starting) {
-        start_failure_ =
-            "start failed: " + std::string(failed->type) + ": " + std::string(failed->message);
-    } else if (std::holds_alternative<ipc::Trimmed>(message) && trimming_) {
-        trimming_ = false;
-        record.just_trimmed = true;
-        sample_memory();
-        owner_.worker_trimmed(*this);
-    } else if (const auto* ping = std::get_if<ipc::Ping>(&message)) {
-        send(ipc::Pong{ping->token});
-    } else if (!std::holds_alternative<ipc::Pong>(message)) {
-        broken("a message that has no place there came over its channel");
-    }
-    // A descriptor that comes with DONE has no receiver in this version: it is closed here.
-}
-
-void Worker::registered(const ipc::Register& message) {
-    constexpr std::size_t most_tasks = 10'000;
-    for (const ipc::TaskInfo& info : message.tasks) {
-        if (tasks_.size() >= most_tasks) {
-            broken("it registers more than 10000 tasks");
-            return;
-        }
-        const auto limit = [](std::optional<std::uint32_t> own, std::optional<Milliseconds> pools) {
-            return own ? Duration(Milliseconds(*own)) : Duration(pools.value_or(Milliseconds(0)));
-        };
-        Task task;
-        task.name = info.name;
-        task.soft_time_limit = limit(info.soft_time_limit_ms, settings_->jobs.soft_time_limit);
-        task.time_limit = limit(info.time_limit_ms, settings_->jobs.time_limit);
-        task.retries = info.retries ? *info.retries : settings_->jobs.retries;
-        std::string key = task.name;
-        tasks_.insert_or_assign(std::move(key), std::make_shared<const Task>(std::move(task)));
-    }
-}
-
-void Worker::job_done(const ipc::Done& message) {
-    if (job_ == nullptr || message.id != job_->id) {
-        broken("it answered for job " + std::to_string(message.id) + ", which it does not have");
-        return;
-    }
-    const TimePoint now = context_.clock->now();
-    enter(WorkerEvent::job_ended);
-    ++record.jobs_done;
-    record.job_interval = decayed(record.job_interval, now - record.last_end);
-    record.last_end = now;
-    record.just_trimmed = false;
-    record.deadline = record.soft_deadline = TimePoint{};
-    if (settings_->recycle.max_rss || settings_->recycle.max_private || settings_->memory.hard) {
-        const auto before = static_cast<double>(record.memory.rss);
-        sample_memory();
-        const double growth = static_cast<double>(record.memory.rss) - before;
-        record.growth_per_job += (growth - record.growth_per_job) / 4;
-    }
-    Job& job = *std::exchange(job_, nullptr);
-    owner_.worker_done(*this, job, message.report);
-}
-
-bool Worker::send_job(Job& job) {
-    const TimePoint now = context_.clock->now();
-    const auto nanoseconds = [](TimePoint when) {
-        return static_cast<std::uint64_t>(
-            std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count());
-    };
-    const auto after = [now](Duration limit) {
-        return limit == Duration{} ? TimePoint{} : now + limit;
-    };
-    record.soft_deadline = after(job.task->soft_time_limit);
-    record.deadline = after(job.task->time_limit);
-    record.soft_limit_sent = false;
-    ipc::Job message;
-    message.id = job.id;
-    message.attempt = static_cast<std::uint16_t>(job.attempts + 1);
-    message.soft_deadline_ns = nanoseconds(record.soft_deadline);
-    message.deadline_ns = nanoseconds(record.deadline);
-    message.task = job.task->name;
-    message.args = job.args;
-    message.descriptor = static_cast<bool>(job.payload);
-    const ipc::Frame frame = ipc::encode(message);
-    switch (channel_->send(frame.bytes(), job.payload.get())) {
-        case ipc::Channel::SendStatus::sent:
-            break;
-        case ipc::Channel::SendStatus::full:
-            broken("it does not read its channel");
-            return false;
-        case ipc::Channel::SendStatus::closed:
-            record.channel_closed_at = now;
-            return false;
-    }
-    enter(WorkerEvent::job_sent);
-    job_ = &job;
-    return true;
-}
-
-void Worker::send(const ipc::Message& message, int descriptor) {
-    const ipc::Frame frame = ipc::encode(message);
-    // A worker reads between two jobs, and has at most a few frames to come: never full in good
-    // order.
-    if (channel_->send(frame.bytes(), descriptor) == ipc::Channel::SendStatus::full) {
-        broken("it does not read its channel");
-    }
-}
-
-void Worker::trim() {
-    trimming_ = true;
-    record.trim_asked_at = context_.clock->now();
-    record.before_trim = record.memory.rss;
-    send(ipc::Trim{});
-}
-
-void Worker::retire() {
-    if (enter(WorkerEvent::retire_asked)) {
-        record.retire_asked_at = context_.clock->now();
-        if (channel_ && child_) {
-            send(ipc::Retire{});
-        }
-    }
-}
-
 void Worker::kill(Cause cause, std::string detail) {
     if (own_act_ || state_ == WorkerState::gone) {
         return;
@@ -431,18 +243,6 @@ void Worker::signal(int number) {
     if (child_ && child_->running()) {
         (void)child_->signal(number);
     }
-}
-
-void Worker::broken(const std::string& what) {
-    if (own_act_ || state_ == WorkerState::gone) {
-        return;
-    }
-    logger_.error("worker.protocol_error", {{"pool", name_.pool},
-                                            {"slot", name_.slot},
-                                            {"incarnation", name_.incarnation},
-                                            {"pid", pid()},
-                                            {"error", what}});
-    kill(Cause::exit, "killed by supervise: " + what);
 }
 
 void Worker::sample_memory() {

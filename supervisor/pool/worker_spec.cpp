@@ -24,8 +24,7 @@ Error no_such(const std::string& kind, const std::string& name) {
 Result<void> set_user(LaunchSpec& spec, const PoolSettings& settings) {
     if (settings.user) {
         const std::optional<unsigned> number = as_number(*settings.user);
-        const passwd* entry =
-            number ? ::getpwuid(*number) : ::getpwnam(settings.user->c_str());
+        const passwd* entry = number ? ::getpwuid(*number) : ::getpwnam(settings.user->c_str());
         if (entry == nullptr && !number) {
             return no_such("user", *settings.user);
         }
