@@ -85,7 +85,10 @@ Decision decide(const WorkerFacts& facts, const RecycleSettings& settings,
         if (facts.jobs_done >= line) {
             raise(decision, Verdict::stop, RecycleReason::max_tasks);
         } else if (facts.jobs_done + 1 == line) {
-            raise(decision, Verdict::last_job, RecycleReason::max_tasks);
+            // One that is to go anyway goes without it: it would never go where no job comes.
+            const bool goes = decision.verdict == Verdict::replace;
+            raise(decision, goes ? Verdict::stop : Verdict::last_job,
+                  goes ? decision.reason : RecycleReason::max_tasks);
         } else if (is_near(static_cast<double>(line - facts.jobs_done), facts)) {
             raise(decision, Verdict::prepare, RecycleReason::max_tasks);
         }

@@ -240,6 +240,14 @@ TEST_CASE("of several reasons the most urgent one counts", "[pool][recycle]") {
     }
 }
 
+TEST_CASE("a worker that is to go does not wait for its last job first", "[pool][recycle]") {
+    WorkerFacts facts = steady_worker();
+    const RecycleSettings settings = exact_max_tasks(101);
+    CHECK(judged(facts, settings) == "last_job: max_tasks");
+    facts.asked = RecycleReason::config;
+    CHECK(judged(facts, settings) == "stop: config");
+}
+
 TEST_CASE("reasons are called in status and metrics as in the config", "[pool][recycle]") {
     const std::string_view names[] = {"max_tasks", "max_rss",   "max_private", "max_age",
                                       "idle",      "requested", "config",      "pressure"};
