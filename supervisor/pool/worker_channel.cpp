@@ -89,6 +89,10 @@ void Worker::handle(std::string_view frame, UniqueFd descriptor) {
         trimming_ = false;
         record.just_trimmed = true;
         sample_memory();
+        // What came back was no growth of the job before.
+        record.growth_per_job -= (static_cast<double>(record.before_trim) -
+                                  static_cast<double>(record.memory.rss)) /
+                                 4;
         owner_.worker_trimmed(*this);
     } else if (const auto* ping = std::get_if<ipc::Ping>(&message)) {
         send(ipc::Pong{ping->token});
