@@ -67,6 +67,7 @@ void Roster::ready(Worker& worker) {
     }
     settle();
 }
+    judge(worker);  // its first job may be its last
 
 void Roster::job_sent(Worker& worker, const Job& job) {
     Slot& slot = slot_of(worker);
