@@ -60,7 +60,9 @@ void Roster::ready(Worker& worker) {
                                      .count()},
                           {"rss", worker.record.fresh.rss},
                           {"private", worker.record.fresh.private_bytes}});
-    check_lines(worker);
+    if (!std::exchange(lines_checked_, true)) {
+        check_lines(worker);  // of a later worker's size, watch_futility() judges
+    }
     if (stopping_) {
         let_go(worker, "shutdown");
         return;

@@ -109,6 +109,7 @@ class Roster {
     unsigned generation_ = 1;
     bool stopping_ = false;
     bool ever_ready_ = false;
+    bool lines_checked_ = false;  ///< against a fresh worker, since the settings came
     Duration warm_up_{};
     MemorySample fresh_;  ///< of the last worker that became ready
     Breaker breaker_;

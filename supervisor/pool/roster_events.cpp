@@ -161,6 +161,7 @@ void Roster::apply(std::shared_ptr<const PoolSettings> settings, bool replace_wo
     settings_ = std::move(settings);
     wanted_ = std::clamp(wanted_, settings_->min_workers, settings_->max_workers);
     suspended_ = {};
+    lines_checked_ = false;
     rss_futility_.reset();
     private_futility_.reset();
     complaint_.clear();
