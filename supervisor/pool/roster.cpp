@@ -67,9 +67,9 @@ void Roster::ready(Worker& worker) {
         let_go(worker, "shutdown");
         return;
     }
+    judge(worker);  // its first job may be its last
     settle();
 }
-    judge(worker);  // its first job may be its last
 
 void Roster::job_sent(Worker& worker, const Job& job) {
     Slot& slot = slot_of(worker);
@@ -86,7 +86,7 @@ void Roster::job_done(Worker& worker) {
         return;
     }
     judge(worker);
-    if (worker.record.decision.verdict != Verdict::keep) {
+    if (worker.record.decision.verdict != Verdict::keep || worker.name().slot > wanted_) {
         settle();
     }
 }
@@ -134,8 +134,8 @@ void Roster::judge(Worker& worker) {
 
 bool Roster::available(const Worker& worker) const {
     const Slot& slot = slots_[worker.name().slot - 1];
-    if (slot.current != &worker || worker.state() != WorkerState::idle || worker.trimming() ||
-        worker.channel_closed()) {
+    if (slot.current != &worker || slot.number > wanted_ ||
+        worker.state() != WorkerState::idle || worker.trimming() || worker.channel_closed()) {
         return false;
     }
     switch (worker.record.decision.verdict) {
