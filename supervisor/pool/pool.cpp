@@ -96,24 +96,21 @@ void Pool::dispatch() {
     }
     while (!desk_.queue().empty()) {
         Worker* const worker = roster_.available();
-        if (worker == nullptr || !hand_next(*worker)) {
+        if (worker == nullptr) {
             return;
         }
+        hand_next(*worker);  // one that cannot take it is not available any more
     }
 }
 
-bool Pool::hand_next(Worker& worker) {
-    Job* const job = desk_.take();
-    if (job == nullptr) {
-        return false;
+void Pool::hand_next(Worker& worker) {
+    Job& job = *desk_.take();
+    if (worker.send_job(job)) {
+        desk_.begin(job, context_.clock->now());
+        roster_.job_sent(worker, job);
+    } else {
+        desk_.give_back(job, context_.clock->now());
     }
-    if (!worker.send_job(*job)) {
-        desk_.give_back(*job, context_.clock->now());
-        return false;
-    }
-    desk_.begin(*job, context_.clock->now());
-    roster_.job_sent(worker, *job);
-    return true;
 }
 
 void Pool::worker_ready(Worker& worker) {

@@ -60,7 +60,7 @@ class Pool final : private WorkerOwner, private ClientDesk {
 
     boost::asio::awaitable<void> watch();
     void dispatch();
-    bool hand_next(Worker& worker);
+    void hand_next(Worker& worker);
     std::string state() const;
     std::string advice() const;
 
