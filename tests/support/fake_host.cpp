@@ -48,13 +48,17 @@ void FakeWorker::send_bytes(std::string_view frame) {
 }
 
 std::optional<ipc::Message> FakeWorker::receive() {
-    const ipc::Channel::Received received = channel_->receive();
+    ipc::Channel::Received received = channel_->receive();
     if (received.status != ipc::Channel::Received::Status::frame) {
         return std::nullopt;
     }
     const auto decoded = ipc::decode(received.frame);
     if (const auto* error = std::get_if<ipc::DecodeError>(&decoded)) {
         throw std::runtime_error("the pool sent a bad frame: " + error->message);
+    }
+    if (received.descriptor &&
+        std::holds_alternative<ipc::Welcome>(std::get<ipc::Message>(decoded))) {
+        mark_ = std::move(received.descriptor);
     }
     return std::get<ipc::Message>(decoded);
 }
@@ -67,6 +71,13 @@ void FakeWorker::get_ready(const std::vector<ipc::TaskInfo>& tasks) {
     send(hello);
     send(ipc::Register{tasks});
     send(ipc::Ready{});
+}
+
+void FakeWorker::begin(const ipc::Job& job) {
+    const std::uint64_t mark[2] = {job.id, job.attempt};
+    if (::pwrite(mark_.get(), mark, sizeof mark, 0) != sizeof mark) {
+        throw std::runtime_error("worker " + leaf + " has no mark to write to");
+    }
 }
 
 void FakeWorker::hang_up() { channel_->close(); }
@@ -83,7 +94,7 @@ void FakeWorker::signal(int number) { ::kill(pid, number); }
 
 FakeWorker* FakeHost::find(const std::string& leaf) {
     for (FakeWorker& worker : workers) {
-        if (worker.leaf == leaf && worker.launched()) {
+        if (worker.leaf == leaf) {
             return &worker;
         }
     }

@@ -39,6 +39,8 @@ class FakeWorker {
     std::optional<ipc::Message> receive();
     /// HELLO, REGISTER of `tasks`, READY.
     void get_ready(const std::vector<ipc::TaskInfo>& tasks);
+    /// Writes to its mark that it begins an attempt, as a worker does right before it calls.
+    void begin(const ipc::Job& job);
     void hang_up();       ///< closes the channel; what is unread stays so
     void exit(int code);  ///< hangs up and ends the process
     void signal(int number);
@@ -46,6 +48,7 @@ class FakeWorker {
   private:
     friend class FakeHost;
     std::unique_ptr<ipc::Channel> channel_;
+    UniqueFd mark_;     ///< came with WELCOME
     UniqueFd strings_;  ///< to the puppet's descriptor 3
 };
 
@@ -58,7 +61,7 @@ class FakeHost final : public Launcher, public Cgroups {
     MemorySample fresh{};            ///< the memory of a new worker
     std::string launch_failure;      ///< when set, a launch fails with it
     unsigned failed_launches = 0;
-    /// The worker of a leaf's name, null while it is not launched.
+    /// The worker of a leaf's name, null before its launch begins.
     FakeWorker* find(const std::string& leaf);
 
     boost::asio::awaitable<Result<Launched>> launch(LaunchSpec spec) override;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <chrono>
 #include <filesystem>
@@ -154,7 +155,7 @@ FakeWorker& Stage::worker(unsigned slot, unsigned incarnation) {
     const std::string leaf = leaf_name(slot, incarnation);
     until("the launch of worker " + leaf, [&] {
         FakeWorker* const found = host_->find(leaf);
-        return found != nullptr && state(*found) != "spawning";
+        return found != nullptr && found->launched() && state(*found) != "spawning";
     });
     return *host_->find(leaf);
 }
@@ -218,6 +219,7 @@ JobId Stage::job(FakeWorker& worker) {
         throw std::runtime_error("worker " + worker.leaf + " got no job, but message " +
                                  std::to_string(message.index()));
     }
+    worker.begin(*job);
     return job->id;
 }
 
@@ -243,7 +245,6 @@ void Stage::failed(FakeWorker& worker, JobId id) { answer(worker, id, failed_rep
 
 void Stage::does_a_job(FakeWorker& worker) {
     const JobId id = submit();
-    pass(0ms);
     const JobId got = job(worker);
     if (got != id) {
         throw std::runtime_error("worker " + worker.leaf + " got job " + std::to_string(got));
@@ -269,6 +270,16 @@ void Stage::dies(FakeWorker& worker, int signal) {
     worker.hang_up();
     worker.signal(signal);
     gone(worker);
+}
+
+void Stage::says(FakeWorker& worker, const std::string& line) {
+    until("worker " + worker.leaf + " to say " + line, [&] {
+        const std::vector<LogLine> lines = logged("worker.output");
+        return std::any_of(lines.begin(), lines.end(), [&](const LogLine& each) {
+            return each.fields.at("pid") == std::to_string(worker.pid) &&
+                   each.fields.at("line") == line;
+        });
+    });
 }
 
 std::vector<LogLine> Stage::logged(const std::string& event) const {

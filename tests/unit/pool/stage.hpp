@@ -60,14 +60,14 @@ class Stage {
     FakeWorker& worker(unsigned slot, unsigned incarnation);
     /// The same, and brings it to READY.
     FakeWorker& ready(unsigned slot, unsigned incarnation);
-    /// Whether it has been launched by now.
+    /// Whether its launch has begun.
     bool has(unsigned slot, unsigned incarnation);
     /// "idle", "busy" and so on as status shows it; "" when it is not there (any more).
     std::string state(const FakeWorker& worker) const;
 
     JobId submit(const std::string& task = "app.work");
     Rejection refused(const std::string& task = "app.work");
-    /// Waits for a worker's next message, which must be a job; its id.
+    /// Waits for a worker's next message, which must be a job, and begins it; its id.
     JobId job(FakeWorker& worker);
     /// Waits for a worker's next message.
     ipc::Message next(FakeWorker& worker);
@@ -84,6 +84,9 @@ class Stage {
     void dies(FakeWorker& worker, int signal);
     /// Waits until the pool knows that it is no more.
     void gone(FakeWorker& worker);
+
+    /// Waits until its process has written a line: "up", or the name of a signal that came.
+    void says(FakeWorker& worker, const std::string& line);
 
     std::vector<LogLine> logged(const std::string& event) const;
     PoolSnapshot status() const { return pool_->snapshot(); }
