@@ -1,8 +1,15 @@
 """What workers print arrives in the log, with who said it; a flood does not."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+
+from support.daemon import APPS
 from support.leftovers import until
 
 
@@ -88,3 +95,29 @@ def test_a_worker_starts_with_a_clean_slate(start):
         assert kinds == ["/dev/null", "pipe", "pipe", "socket", "/memfd"], open_files
         assert client.submit("suite.working_directory").result(timeout=20) == "/usr 27"
         assert client.submit("suite.environment", "COLOUR").result(timeout=20) == "blue"
+
+
+def test_a_worker_is_a_likelier_victim_of_the_kernel_than_the_supervisor(start):
+    sv = start(memory={"oom_score_adj": 700})
+    (pid,) = sv.pids()
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "700"
+    assert Path(f"/proc/{sv.process.pid}/oom_score_adj").read_text().strip() == "0"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user, which needs root")
+def test_workers_run_as_the_pools_user(start):
+    readable = all(folder.stat().st_mode & 0o001 for folder in APPS.parents)
+    if not readable or not as_nobody_can_run_python():
+        pytest.skip("this checkout or this interpreter is closed to other users")
+    sv = start(user="nobody", group="nogroup")
+    (pid,) = sv.pids()
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert "Uid:\t65534\t65534\t65534\t65534" in status
+    assert "Gid:\t65534\t65534\t65534\t65534" in status and "Groups:\t65534" in status
+    with sv.client() as client:
+        assert client.submit("suite.echo", 1).result(timeout=20) == 1
+
+
+def as_nobody_can_run_python():
+    run = subprocess.run([sys.executable, "-c", ""], user=65534, group=65534, check=False)
+    return run.returncode == 0

@@ -169,3 +169,38 @@ def test_the_slot_gap_is_measured(start):
         list(client.map("suite.timed", [(number, 5) for number in range(100)]))
     gap = sv.pool()["slot_gap_seconds"]
     assert gap["count"] >= 8 and 0 <= gap["p50"] <= gap["p99"] < 1
+
+
+def test_recycling_in_vain_stops_and_says_so(start):
+    sv = start(recycle={"max_rss": "100M"})
+    (sv.work / "ballast").write_text("60")
+    assert sv.cli("recycle", "p").returncode == 0
+    sv.wait_pool(lambda p: p["recycles"].get("requested", 0) == 1, "a larger worker")
+    (sv.work / "ballast").write_text("120")
+    with sv.client() as client:
+        list(client.map("suite.leak", [10] * 12))
+        pool = sv.wait_pool(lambda p: "max_rss" in p["advice"], "the advice")
+        count = pool["recycles"]["max_rss"]
+        list(client.map("suite.nothing", range(50)))
+    assert sv.pool()["recycles"]["max_rss"] == count <= 5
+    assert sv.pool()["state"] == "running" and sv.pool()["restarts"] == {}
+
+
+def test_without_room_in_the_budget_the_old_worker_goes_first_and_the_log_says_so(start):
+    sv = start(recycle={"max_tasks": 5}, memory={"budget": "12M"})
+    with sv.client() as client:
+        assert list(client.map("suite.counted", range(20))) == list(range(20))
+    assert sv.events("worker.order_reversed", pool="p")
+    assert sv.pool()["recycles"]["max_tasks"] >= 3
+
+
+def test_a_pool_grows_with_its_queue_and_shrinks_again(start):
+    sv = start(workers={"min": 1, "max": 3}, recycle={"idle": "500ms"})
+    gate = sv.gate()
+    with sv.client() as client:
+        held = [client.submit("suite.hold", "gate", number) for number in range(3)]
+        gate.wait(3)
+        assert len(sv.pids()) == 3
+        gate.open()
+        assert [future.result(timeout=20) for future in held] == [0, 1, 2]
+    sv.wait_pool(lambda p: len(p["workers"]) == 1, "one worker again")

@@ -182,6 +182,24 @@ def test_a_client_that_sends_a_descriptor_unasked(shared):
     )
 
 
+def test_a_job_may_carry_one_descriptor_which_is_not_kept(shared):
+    def open_files():
+        return len(os.listdir(f"/proc/{shared.process.pid}/fd"))
+
+    before = open_files()
+    data = bytearray(wire.submit("suite.nothing", (1,)))
+    data[6] = 1  # "carries one descriptor"
+    with peer(shared) as client:
+        for _ in range(100):
+            socket.send_fds(client.socket, [bytes(data)], [0])
+        results = 0
+        while results < 100:
+            kind, count, _ = client.receive()
+            assert kind in (wire.ACCEPTED, wire.RESULT)
+            results += count if kind == wire.RESULT else 0
+    until(lambda: open_files() <= before, 10, "the descriptors to be closed")
+
+
 def test_cancelling_strangers_jobs_and_none(shared):
     with shared.client() as client, peer(shared) as stranger:
         future = client.submit("suite.timed", 5, 200)

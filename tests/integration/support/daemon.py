@@ -181,8 +181,7 @@ class Daemon:
             # The root that a killed one had made is not its heir's to remove.
             if not self.cgroups_may_stay and not (self.was_killed and group.name == self.cgroup_root[1:]):
                 problems.append(f"cgroup left: {group}")
-            with contextlib.suppress(OSError):
-                group.rmdir()
+            leftovers.remove_cgroup(group)
         if not self.cgroups_may_stay:
             problems += [f"socket left: {path}" for path in leftovers.sockets(self.runtime_dir)]
         return problems

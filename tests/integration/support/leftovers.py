@@ -56,6 +56,21 @@ def cgroups(root):
     return found
 
 
+def remove_cgroup(group):
+    """Takes it away as soon as the last process in it, which may be a zombie, is gone."""
+
+    def removed():
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    until(removed, 5, f"{group} to be empty")
+
+
 def sockets(runtime_dir):
     return [path for path in Path(runtime_dir).glob("*") if path.is_socket()]
 
