@@ -139,7 +139,11 @@ void Pool::worker_gone(Worker& worker, const ExitVerdict& verdict, bool given_ba
         desk_.attempt_lost(*job, verdict.cause, verdict.detail, place_of(worker),
                            context_.clock->now());
     } else if (job != nullptr) {
+        const JobId id = job->id;
         desk_.give_back(*job, context_.clock->now());
+        if (verdict.cause == Cause::revoked) {  // not begun, and not wanted any more
+            desk_.cancel(id, context_.clock->now());
+        }
     }
     changed_.cancel();  // a breaker that tripped lets clients in to be told
     dispatch();
