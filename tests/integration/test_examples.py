@@ -1,9 +1,13 @@
 """The example of the README does what it says, and cleans up after itself."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +60,28 @@ def test_an_interrupt_leaves_nothing(index, number, code):
     until(lambda: len(leftovers.processes(f"{MARK}-{os.getpid()}.")) >= 4, 20, "workers to start")
     index.send_signal(number)
     assert index.wait(30) == code
+
+
+def test_the_readmes_application_works_as_it_stands(tmp_path):
+    text = (TOP / "README.md").read_text()
+    blocks = re.findall(r"^```(python|toml)\n(.*?)^```", text, re.M | re.S)
+    (_, tasks), (_, config), (_, client) = blocks[:3]
+    (tmp_path / "tasks.py").write_text(tasks)
+    (tmp_path / "workers.toml").write_text(config)
+    (tmp_path / "client.py").write_text(client)
+    folder = tempfile.mkdtemp(prefix="sv-", dir="/tmp")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(TOP / "python/src"),
+        "RUNTIME_DIRECTORY": folder,
+        "SUPERVISE_RUNTIME_DIR": folder,
+    }
+    daemon = subprocess.Popen([BINARY, "--config", "workers.toml"], env=environment, cwd=tmp_path)
+    try:
+        until(lambda: (Path(folder) / "reports.sock").exists(), 20, "the pool's socket")
+        subprocess.run([sys.executable, "client.py"], env=environment, cwd=tmp_path, check=True, timeout=60)
+    finally:
+        daemon.terminate()
+        code = daemon.wait(30)
+        shutil.rmtree(folder)
+    assert code == 0
