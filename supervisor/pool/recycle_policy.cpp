@@ -8,20 +8,22 @@ namespace {
 
 /// A successor is started this much earlier than its mean warm-up says: warm-ups vary.
 constexpr double lead = 1.5;
+/// And much earlier where the line is one of memory: a single job may grow like ten.
+constexpr double memory_lead = 4;
 /// Growth below this is noise, no slope to extrapolate.
 constexpr double least_growth = 64.0 * 1024;
 
 double seconds(Duration time) { return std::chrono::duration<double>(time).count(); }
 
 /// Whether `jobs_left` more jobs take no longer than a successor's warm-up.
-bool is_near(double jobs_left, const WorkerFacts& facts) {
+bool is_near(double jobs_left, const WorkerFacts& facts, double ahead) {
     if (jobs_left <= 1) {
         return true;
     }
     if (facts.job_interval == Duration{}) {
         return false;  // it has done nothing yet
     }
-    return jobs_left * seconds(facts.job_interval) <= lead * seconds(facts.warm_up);
+    return jobs_left * seconds(facts.job_interval) <= ahead * seconds(facts.warm_up);
 }
 
 void raise(Decision& decision, Verdict verdict, RecycleReason reason) {
@@ -35,7 +37,8 @@ void judge_memory(Decision& decision, const WorkerFacts& facts, std::uint64_t no
     if (now >= line) {
         raise(decision, facts.just_trimmed ? Verdict::stop : Verdict::trim, reason);
     } else if (facts.growth_per_job > least_growth &&
-               is_near(static_cast<double>(line - now) / facts.growth_per_job, facts)) {
+               is_near(static_cast<double>(line - now) / facts.growth_per_job, facts,
+                       memory_lead)) {
         raise(decision, Verdict::prepare, reason);
     }
 }
@@ -89,7 +92,7 @@ Decision decide(const WorkerFacts& facts, const RecycleSettings& settings,
             const bool goes = decision.verdict == Verdict::replace;
             raise(decision, goes ? Verdict::stop : Verdict::last_job,
                   goes ? decision.reason : RecycleReason::max_tasks);
-        } else if (is_near(static_cast<double>(line - facts.jobs_done), facts)) {
+        } else if (is_near(static_cast<double>(line - facts.jobs_done), facts, lead)) {
             raise(decision, Verdict::prepare, RecycleReason::max_tasks);
         }
     }

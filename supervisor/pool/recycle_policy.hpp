@@ -31,7 +31,7 @@ struct WorkerFacts {
     Duration age{};
     Duration idle_for{};
     MemorySample memory;
-    double growth_per_job = 0;  ///< bytes, a decaying mean; may be negative
+    double growth_per_job = 0;  ///< bytes, the mean since its first job; may be negative
     Duration job_interval{};    ///< from one job's end to the next, a decaying mean; 0: unknown
     Duration warm_up{};         ///< the pool's launch to READY, a decaying mean
     bool just_trimmed = false;  ///< the sample was taken after trimming, no job since

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace supervise {
 namespace asio = boost::asio;
@@ -120,7 +121,11 @@ void Roster::judge(Worker& worker) {
     facts.age = now - record.launched_at;
     facts.idle_for = worker.state() == WorkerState::idle ? now - record.last_end : Duration{};
     facts.memory = record.memory;
-    facts.growth_per_job = record.growth_per_job;
+    if (record.jobs_done > 1) {
+        facts.growth_per_job =
+            (static_cast<double>(record.memory.rss) - static_cast<double>(record.after_first)) /
+            static_cast<double>(record.jobs_done - 1);
+    }
     facts.job_interval = record.job_interval;
     facts.warm_up = warm_up_;
     facts.just_trimmed = record.just_trimmed;
@@ -134,8 +139,8 @@ void Roster::judge(Worker& worker) {
 
 bool Roster::available(const Worker& worker) const {
     const Slot& slot = slots_[worker.name().slot - 1];
-    if (slot.current != &worker || slot.number > wanted_ ||
-        worker.state() != WorkerState::idle || worker.trimming() || worker.channel_closed()) {
+    if (slot.current != &worker || slot.number > wanted_ || worker.state() != WorkerState::idle ||
+        worker.trimming() || worker.channel_closed()) {
         return false;
     }
     switch (worker.record.decision.verdict) {

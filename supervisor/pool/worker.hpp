@@ -88,7 +88,7 @@ class Worker {
         bool soft_limit_sent = false;
         std::uint64_t jobs_done = 0;
         MemorySample fresh, memory, peak;
-        double growth_per_job = 0;
+        std::uint64_t after_first = 0;  ///< RSS after its first job, which loads what is loaded late
         Duration job_interval{};
         TimePoint sampled_at{};
         double growth_per_second = 0;  ///< of private memory, between the last two samples

@@ -89,10 +89,6 @@ void Worker::handle(std::string_view frame, UniqueFd descriptor) {
         trimming_ = false;
         record.just_trimmed = true;
         sample_memory();
-        // What came back was no growth of the job before.
-        record.growth_per_job -= (static_cast<double>(record.before_trim) -
-                                  static_cast<double>(record.memory.rss)) /
-                                 4;
         owner_.worker_trimmed(*this);
     } else if (const auto* ping = std::get_if<ipc::Ping>(&message)) {
         send(ipc::Pong{ping->token});
@@ -135,10 +131,10 @@ void Worker::job_done(const ipc::Done& message) {
     record.just_trimmed = false;
     record.deadline = record.soft_deadline = TimePoint{};
     if (settings_->recycle.max_rss || settings_->recycle.max_private || settings_->memory.hard) {
-        const auto before = static_cast<double>(record.memory.rss);
         sample_memory();
-        const double growth = static_cast<double>(record.memory.rss) - before;
-        record.growth_per_job += (growth - record.growth_per_job) / 4;
+        if (record.after_first == 0) {
+            record.after_first = record.memory.rss;
+        }
     }
     Job& job = *std::exchange(job_, nullptr);
     owner_.worker_done(*this, job, message.report);
