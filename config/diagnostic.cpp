@@ -83,7 +83,7 @@ std::string printable(std::string_view text, std::size_t longest) {
     return out;
 }
 
-std::string quoted(std::string_view text, std::size_t longest) {
+std::string in_quotes(std::string_view text, std::size_t longest) {
     return '"' + printable(text, longest) + '"';
 }
 

@@ -76,6 +76,6 @@ class Positions {
 std::string printable(std::string_view text, std::size_t longest);
 /// The user's own words within a message: printable, in quotes, short unless it is a
 /// path, whose end matters.
-std::string quoted(std::string_view text, std::size_t longest = 60);
+std::string in_quotes(std::string_view text, std::size_t longest = 60);
 
 }  // namespace supervise::config

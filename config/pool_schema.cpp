@@ -116,7 +116,7 @@ void read_umask(TableReader& table, std::optional<unsigned>& umask) {
     const char* end = text->get().data() + text->get().size();
     const auto read = std::from_chars(text->get().data(), end, value, 8);
     if (read.ec != std::errc{} || read.ptr != end || value > 0777) {
-        table.error("umask", quoted(text->get()) +
+        table.error("umask", in_quotes(text->get()) +
                                  " is not an octal number of \"0000\" to \"0777\": write one such "
                                  "as \"0027\"");
         return;
@@ -236,7 +236,7 @@ void read_output(TableReader& table, OutputSettings& out) {
 std::optional<std::string> checked_path(TableReader& table, std::string_view key,
                                         const std::string& base, const std::string& text) {
     if (text.front() == '~') {
-        table.error(key, quoted(text) +
+        table.error(key, in_quotes(text) +
                              " begins with ~, which is not expanded: write the whole "
                              "path");
         return std::nullopt;

@@ -32,7 +32,7 @@ void read_listen(TableReader& table, std::optional<std::string>& listen) {
     }
     const std::size_t colon = text->rfind(':');
     if (colon == std::string::npos) {
-        table.error("listen", quoted(*text) + " has no port" + example);
+        table.error("listen", in_quotes(*text) + " has no port" + example);
         return;
     }
     // No names: looking one up could block the start.
@@ -44,9 +44,9 @@ void read_listen(TableReader& table, std::optional<std::string>& listen) {
     const char* end = text->data() + text->size();
     const auto read = std::from_chars(text->data() + colon + 1, end, port);
     if (!is_address(host)) {
-        table.error("listen", quoted(*text) + " does not begin with an IP address" + example);
+        table.error("listen", in_quotes(*text) + " does not begin with an IP address" + example);
     } else if (read.ec != std::errc{} || read.ptr != end || port < 1 || port > 65'535) {
-        table.error("listen", quoted(*text) + " does not end in a port of 1 to 65535" + example);
+        table.error("listen", in_quotes(*text) + " does not end in a port of 1 to 65535" + example);
     } else {
         listen = host + ':' + std::to_string(port);
     }
@@ -62,7 +62,7 @@ void read_cgroup_root(TableReader& table, std::optional<std::string>& root) {
     if (text->front() != '/' || text->size() < 2 || parts.find("//") != std::string::npos ||
         parts.find("/./") != std::string::npos || parts.find("/../") != std::string::npos) {
         table.error("cgroup_root",
-                    quoted(*text) +
+                    in_quotes(*text) +
                         " is not the path of a group, counted from the cgroup mount: "
                         "write one such as \"/supervise\"");
         return;
@@ -110,7 +110,7 @@ void read_pools(TableReader& pools, std::vector<PoolSettings>& out, const std::s
         const bool named = is_pool_name(name);
         if (!named) {
             reading.diagnostics.error(
-                where, quoted(name) +
+                where, in_quotes(name) +
                            " cannot be a pool's name: write 1 to 32 letters, digits, _ "
                            "and -, beginning with a letter or digit");
         } else if (name == "control") {

@@ -179,7 +179,7 @@ std::string value_hint(std::string_view word) {
         return "these quotes are not TOML's: write straight ones, \"";
     }
     if (word.front() == '0' && word.find_first_not_of("0123456789") == std::string_view::npos) {
-        return "a number does not begin with 0: write " + quoted(word) +
+        return "a number does not begin with 0: write " + in_quotes(word) +
                " in quotes, or the number without the zeros";
     }
     if (word.front() == '.' && word.size() > 1 && word[1] >= '0' && word[1] <= '9') {
@@ -192,12 +192,12 @@ std::string value_hint(std::string_view word) {
         word.remove_suffix(1);  // our sizes have no B
     }
     if (parse_size(word)) {
-        return "sizes need quotes: write " + quoted(word);
+        return "sizes need quotes: write " + in_quotes(word);
     }
     if (parse_time(word)) {
-        return "times need quotes: write " + quoted(word);
+        return "times need quotes: write " + in_quotes(word);
     }
-    return "texts, sizes and times need quotes: write " + quoted(word);
+    return "texts, sizes and times need quotes: write " + in_quotes(word);
 }
 
 std::string hint(std::string_view what, const Spot& spot) {

@@ -43,7 +43,7 @@ std::string shown(std::string_view key) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '_' || c == '-' || c == '.';
     });
-    return bare ? printable(key, 60) : quoted(key);
+    return bare ? printable(key, 60) : in_quotes(key);
 }
 
 std::string out_of_range(const std::string& value, const std::string& least,
@@ -104,7 +104,7 @@ bool TableReader::clean_text(std::string_view key, Position where, const std::st
     } else if (std::any_of(text.begin(), text.end(), [](char c) {
                    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
                })) {
-        message = " " + quoted(text) + " has a control character in it: leave that out";
+        message = " " + in_quotes(text) + " has a control character in it: leave that out";
     } else {
         return true;
     }
@@ -139,8 +139,8 @@ void TableReader::choice(std::string_view key, std::string& target,
         return;
     }
     const std::string_view near = nearest(*text, words);
-    error(key, quoted(*text) + " is none of " + join(words) +
-                   (near.empty() ? "" : "; did you mean " + quoted(near) + "?"));
+    error(key, in_quotes(*text) + " is none of " + join(words) +
+                   (near.empty() ? "" : "; did you mean " + in_quotes(near) + "?"));
 }
 
 void TableReader::texts(std::string_view key, std::vector<std::string>& target, std::size_t most) {
@@ -152,7 +152,7 @@ void TableReader::texts(std::string_view key, std::vector<std::string>& target, 
     if (list == nullptr) {
         const toml::value<std::string>* one = node->as_string();
         wrong_type(key, "a list of texts",
-                   one == nullptr ? "write [\"...\"]" : "write [" + quoted(one->get()) + "]");
+                   one == nullptr ? "write [\"...\"]" : "write [" + in_quotes(one->get()) + "]");
         return;
     }
     if (list->size() > most) {
@@ -169,8 +169,8 @@ void TableReader::texts(std::string_view key, std::vector<std::string>& target, 
                 where, std::string(key) + " must be a list of texts in quotes, but this entry is " +
                            type_name(entry));
         } else if (std::find(read.begin(), read.end(), text->get()) != read.end()) {
-            reading_.diagnostics.error(
-                where, std::string(key) + " has " + quoted(text->get()) + " twice: leave one out");
+            reading_.diagnostics.error(where, std::string(key) + " has " + in_quotes(text->get()) +
+                                                  " twice: leave one out");
         } else if (clean_text(key, where, text->get())) {
             reading_.positions.set(path(key) + '.' + std::to_string(read.size()), where);
             read.push_back(text->get());
@@ -238,7 +238,7 @@ std::optional<std::uint64_t> TableReader::get_size(std::string_view key,
     std::uint64_t bytes = 0;
     std::string written;
     if (const toml::value<std::string>* text = node->as_string()) {
-        written = quoted(text->get());
+        written = in_quotes(text->get());
         const Parsed<std::uint64_t> parsed = parse_size(text->get());
         if (!parsed) {
             error(key, written + ' ' + parsed.error().message);
@@ -257,8 +257,8 @@ std::optional<std::uint64_t> TableReader::get_size(std::string_view key,
         return std::nullopt;
     }
     if (bytes < range.least || bytes > range.most) {
-        error(key, out_of_range(written, quoted(format_size(range.least)),
-                                quoted(format_size(range.most))));
+        error(key, out_of_range(written, in_quotes(format_size(range.least)),
+                                in_quotes(format_size(range.most))));
         return std::nullopt;
     }
     return bytes;
@@ -272,7 +272,7 @@ std::optional<Milliseconds> TableReader::get_time(std::string_view key, Range<Mi
     std::string written;
     Parsed<Milliseconds> parsed = UnitError{};
     if (const toml::value<std::string>* text = node->as_string()) {
-        written = quoted(text->get());
+        written = in_quotes(text->get());
         parsed = parse_time(text->get());
     } else if (node->is_number()) {
         const double seconds = node->value<double>().value_or(0);
@@ -287,8 +287,8 @@ std::optional<Milliseconds> TableReader::get_time(std::string_view key, Range<Mi
         return std::nullopt;
     }
     if (*parsed < range.least || *parsed > range.most) {
-        error(key, out_of_range(written, quoted(format_time(range.least)),
-                                quoted(format_time(range.most))));
+        error(key, out_of_range(written, in_quotes(format_time(range.least)),
+                                in_quotes(format_time(range.most))));
         return std::nullopt;
     }
     return *parsed;
@@ -343,7 +343,7 @@ void TableReader::reject_unknown() {
         // With hundreds of errors before it, nobody will read this one's help.
         reading_.diagnostics.error(where,
                                    reading_.all_keys == nullptr || reading_.diagnostics.crowded()
-                                       ? "unknown key " + quoted(key) + in_table(path_)
+                                       ? "unknown key " + in_quotes(key) + in_table(path_)
                                        : unknown_key(key, path_, known_, *reading_.all_keys));
     }
 }

@@ -78,7 +78,7 @@ std::string in_table(const std::string& path) { return path.empty() ? "" : " in 
 std::string unknown_key(std::string_view key, const std::string& table,
                         const std::vector<std::string>& known,
                         const std::vector<std::string>& all_keys) {
-    const std::string text = "unknown key " + quoted(key) + in_table(table);
+    const std::string text = "unknown key " + in_quotes(key) + in_table(table);
     const std::string meant = meant_path(key, table, known, all_keys);
     if (meant.empty()) {
         return text + "; known here: " + join(known);

@@ -15,7 +15,7 @@
 namespace supervise::config {
 namespace {
 
-std::string quoted_path(const std::string& path) { return quoted(path, 4'096); }
+std::string quoted_path(const std::string& path) { return in_quotes(path, 4'096); }
 
 /// Why `path` is no folder, or nothing.
 std::string folder_problem(const std::string& path) {
@@ -129,7 +129,7 @@ class Validation {
         for (std::size_t i = 0; i < names.size(); ++i) {
             if (!user_exists(names[i])) {
                 diagnostics_.error(positions_.at(path_ + key + '.' + std::to_string(i)),
-                                   key + " names " + quoted(names[i]) +
+                                   key + " names " + in_quotes(names[i]) +
                                        ", but there is no such user here: create it or leave it "
                                        "out");
             }
@@ -144,8 +144,9 @@ class Validation {
 
     void program(const PoolSettings& pool) {
         if (!pool.app.empty() && !is_module_name(pool.app)) {
-            error("app", quoted(pool.app) + " is not a module's name: write it as in an import, " +
-                             quoted(meant_module(pool.app)));
+            error("app", in_quotes(pool.app) +
+                             " is not a module's name: write it as in an import, " +
+                             in_quotes(meant_module(pool.app)));
         }
         const bool checked = pool.python.find('/') == std::string::npos || pool.python[0] == '/';
         if (const std::string problem = program_problem(pool.python, search_path(pool));
@@ -194,9 +195,9 @@ class Validation {
 
     void account(const std::string& key, const std::string& name, bool exists) {
         if (!exists) {
-            error(key, quoted(name) + " does not exist here: create it, or name another");
+            error(key, in_quotes(name) + " does not exist here: create it, or name another");
         } else if (host_.uid != 0) {
-            error(key, "= " + quoted(name) + " needs root, and this is user " +
+            error(key, "= " + in_quotes(name) + " needs root, and this is user " +
                            std::to_string(host_.uid) +
                            ": run supervise as root, or leave the key "
                            "out");
@@ -227,7 +228,7 @@ class Validation {
                 error("memory.hard", size_pair(*hard, key, *line) +
                                          "a worker would be stopped in its job before it could be "
                                          "recycled after it: write more than " +
-                                         quoted(format_size(*line)));
+                                         in_quotes(format_size(*line)));
             }
         };
         below_hard("recycle.max_rss", recycle.max_rss);
@@ -238,7 +239,7 @@ class Validation {
         if (hard && *budget < *hard) {
             error("memory.budget", size_pair(*budget, "memory.hard", *hard) +
                                        "one worker alone may need that: write at least " +
-                                       quoted(format_size(*hard)));
+                                       in_quotes(format_size(*hard)));
             return;
         }
         const std::optional<std::uint64_t>& line =
@@ -247,33 +248,33 @@ class Validation {
         if (line && *budget < *line) {
             error("memory.budget", size_pair(*budget, key, *line) +
                                        "one worker alone may grow to that: write at least " +
-                                       quoted(format_size(*line)));
+                                       in_quotes(format_size(*line)));
         } else if (line && *budget / pool.min_workers < *line) {
-            warning("memory.budget", "= " + quoted(format_size(*budget)) + " is less than " +
+            warning("memory.budget", "= " + in_quotes(format_size(*budget)) + " is less than " +
                                          std::to_string(pool.min_workers) + " workers at " + key +
-                                         " = " + quoted(format_size(*line)) + " take together");
+                                         " = " + in_quotes(format_size(*line)) + " take together");
         }
     }
 
     static std::string size_pair(std::uint64_t value, const std::string& key, std::uint64_t other) {
-        return "= " + quoted(format_size(value)) +
+        return "= " + in_quotes(format_size(value)) +
                (value == other ? " is no more than " : " is less than ") + key + " = " +
-               quoted(format_size(other)) + ", but ";
+               in_quotes(format_size(other)) + ", but ";
     }
 
     void times(const PoolSettings& pool) {
         const JobSettings& jobs = pool.jobs;
         if (jobs.soft_time_limit && jobs.time_limit && *jobs.soft_time_limit >= *jobs.time_limit) {
-            error("jobs.soft_time_limit", "= " + quoted(format_time(*jobs.soft_time_limit)) +
+            error("jobs.soft_time_limit", "= " + in_quotes(format_time(*jobs.soft_time_limit)) +
                                               " must be less than jobs.time_limit = " +
-                                              quoted(format_time(*jobs.time_limit)) +
+                                              in_quotes(format_time(*jobs.time_limit)) +
                                               ", which ends the job");
         }
         const RestartSettings& restart = pool.restart;
         if (restart.backoff_first > restart.backoff_most) {
-            error("restart.backoff.first", "= " + quoted(format_time(restart.backoff_first)) +
+            error("restart.backoff.first", "= " + in_quotes(format_time(restart.backoff_first)) +
                                                " is more than restart.backoff.most = " +
-                                               quoted(format_time(restart.backoff_most)) +
+                                               in_quotes(format_time(restart.backoff_most)) +
                                                ": write at most that");
         }
     }

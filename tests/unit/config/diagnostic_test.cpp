@@ -52,9 +52,9 @@ TEST_CASE("a key that is not in the file has the place of the table around it", 
 }
 
 TEST_CASE("the user's words are cut and escaped within a message", "[config]") {
-    CHECK(quoted("512M") == "\"512M\"");
-    CHECK(quoted("a\nb\x7f\xff") == "\"a\\x0ab\\x7f\\xff\"");
-    CHECK(quoted("Größe") == "\"Größe\"");
-    CHECK(quoted(std::string(59, 'a') + "ö") == '"' + std::string(59, 'a') + "...\"");
-    CHECK(quoted(std::string(1'000'000, 'a')).size() == 65);
+    CHECK(in_quotes("512M") == "\"512M\"");
+    CHECK(in_quotes("a\nb\x7f\xff") == "\"a\\x0ab\\x7f\\xff\"");
+    CHECK(in_quotes("Größe") == "\"Größe\"");
+    CHECK(in_quotes(std::string(59, 'a') + "ö") == '"' + std::string(59, 'a') + "...\"");
+    CHECK(in_quotes(std::string(1'000'000, 'a')).size() == 65);
 }
