@@ -56,11 +56,13 @@ std::optional<ipc::Message> FakeWorker::receive() {
     if (const auto* error = std::get_if<ipc::DecodeError>(&decoded)) {
         throw std::runtime_error("the pool sent a bad frame: " + error->message);
     }
-    if (received.descriptor &&
-        std::holds_alternative<ipc::Welcome>(std::get<ipc::Message>(decoded))) {
+    const auto& message = std::get<ipc::Message>(decoded);
+    if (std::holds_alternative<ipc::Welcome>(message)) {
         mark_ = std::move(received.descriptor);
+    } else if (std::holds_alternative<ipc::Job>(message)) {
+        payload = std::move(received.descriptor);
     }
-    return std::get<ipc::Message>(decoded);
+    return message;
 }
 
 void FakeWorker::get_ready(const std::vector<ipc::TaskInfo>& tasks) {

@@ -27,6 +27,7 @@ class FakeWorker {
     pid_t pid = 0;
     MemorySample memory;
     std::optional<MemoryEvents> events = MemoryEvents{};
+    UniqueFd payload;        ///< came with the last job, if one did
     bool killed = false;     ///< by the pool, with all in its leaf
     bool populated = false;  ///< a process is left in its leaf
     bool leaf_removed = false;
