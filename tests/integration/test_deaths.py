@@ -93,7 +93,7 @@ def test_a_job_that_grows_without_end_is_stopped_at_the_hard_line(start, task):
     assert sv.pool()["restarts"] == {lost.cause: 1}
 
 
-def test_the_kernels_backstop_is_told_from_our_own_line(start):
+def test_a_job_that_takes_far_too_much_at_once_meets_our_line_or_the_kernels(start):
     sv = start(memory={"hard": "100M"})
     tier = sv.status()["supervisor"]["tier"]
     if tier not in "AB":

@@ -50,7 +50,7 @@ def test_a_slot_never_runs_two_jobs_at_once(start):
     assert all(end <= begin for end, begin in zip(ends, begins[1:]))
 
 
-def test_a_leaking_worker_is_never_above_the_line_by_more_than_one_jobs_growth(start, sanitized):
+def test_a_leaking_worker_is_never_above_the_line_by_more_than_one_jobs_growth(start):
     sv = start(recycle={"max_rss": "150M"})
     with sv.client() as client:
         sizes = list(client.map("suite.leak", [5] * 120))
@@ -99,7 +99,7 @@ def test_max_age_recycles_an_idle_worker(start):
     assert pool["restarts"] == {}
 
 
-def test_idle_recycles_only_a_worker_that_has_worked(start):
+def test_an_idle_worker_that_has_worked_is_replaced(start):
     sv = start(recycle={"idle": "300ms"})
     with sv.client() as client:
         client.submit("suite.echo", 1).result(timeout=20)
@@ -118,19 +118,22 @@ def test_requested_recycling_replaces_every_worker_and_loses_nothing(start):
     assert not set(before) & set(sv.pids())
 
 
-def test_no_herd_at_most_one_of_ten_is_replaced_at_once(start):
+def test_no_herd_one_of_eight_is_replaced_at_a_time(start):
     sv = start(workers=8)
+    before = sv.pids()
     assert sv.cli("recycle", "p").returncode == 0
-    seen = []
+    most = []
 
     def done(pool):
-        seen.append(len(pool["workers"]))
+        most.append(sum(w["successor"] for w in pool["workers"]))
         return pool["recycles"].get("requested", 0) == 8
 
     sv.wait_pool(done, "eight requested", timeout=60)
-    assert max(seen) <= 10  # eight, one successor, one that has not quite gone
-    starts = [("start", e) for e in sv.events("worker.starting")]
-    assert len(starts) in (0, 16)
+    assert max(most) == 1
+    # Of the whole story, and not only of the moments looked at: a start follows each hand-over.
+    steps = [e["event"] for e in sv.events() if e["event"] in ("worker.ready", "worker.retiring")]
+    assert steps == ["worker.ready"] * 8 + ["worker.ready", "worker.retiring"] * 8
+    assert not set(before) & set(sv.pids())
 
 
 def test_capacity_never_dips_while_a_pool_is_recycled(start):

@@ -94,7 +94,7 @@ def test_draining(tiered):
     assert sv.wait_exit(20) == 0
 
 
-def test_doctor_and_status_say_what_this_tier_gives(tiered, tier):
+def test_status_says_what_this_tier_gives_and_why_not_more(tiered, tier):
     sv = tiered()
     supervisor = sv.status()["supervisor"]
     assert supervisor["features"]
