@@ -78,11 +78,21 @@ Result<RuntimeDir> RuntimeDir::open(const std::string& path, bool open_to_others
     if (made && ::chmod(path.c_str(), mode) != 0) {  // whatever the umask was
         return errno_error("set the mode of runtime directory", path);
     }
+    if (!made && open_to_others && ::chmod(path.c_str(), info.st_mode | 0111) != 0) {
+        return errno_error("open the way through runtime directory", path);
+    }
     Result<UniqueFd> lock = take_lock(path + lock_name);
     if (!lock) {
         return lock.error();
     }
     return RuntimeDir(path, std::move(*lock), made);
+}
+
+void RuntimeDir::let_others_in() {
+    struct stat info {};
+    if (::stat(path_.c_str(), &info) == 0) {
+        ::chmod(path_.c_str(), info.st_mode | 0111);
+    }
 }
 
 RuntimeDir::~RuntimeDir() {

@@ -20,6 +20,8 @@ class RuntimeDir {
     RuntimeDir& operator=(RuntimeDir&&) = delete;
     ~RuntimeDir();
 
+    /// For users that a reload lets in.
+    void let_others_in();
     const std::string& path() const { return path_; }
 
   private:

@@ -37,14 +37,6 @@ std::vector<std::string> worker_environment() {
     return environment;
 }
 
-bool lets_others_in(const Settings& settings) {
-    bool others = !settings.supervisor.operators.empty();
-    for (const PoolSettings& pool : settings.pools) {
-        others = others || !pool.clients.empty();
-    }
-    return others;
-}
-
 std::optional<Tier> tier_of(std::optional<char> letter) {
     return letter ? std::optional(static_cast<Tier>(*letter - 'A')) : std::nullopt;
 }
@@ -63,6 +55,14 @@ Supervisor::Impl::Impl(asio::any_io_executor executor, Settings settings, Hooks 
       control_group_(executor) {}
 
 Supervisor::Impl::~Impl() = default;
+
+bool Supervisor::Impl::lets_others_in(const Settings& settings) {
+    bool others = !settings.supervisor.operators.empty();
+    for (const PoolSettings& pool : settings.pools) {
+        others = others || !pool.clients.empty();
+    }
+    return others;
+}
 
 PoolContext Supervisor::Impl::pool_context() {
     PoolContext context;
@@ -99,6 +99,11 @@ asio::awaitable<void> Supervisor::Impl::run() {
                                              {"tier_reason", cgroups_->reason()},
                                              {"runtime_dir", settings_.supervisor.runtime_dir},
                                              {"pools", pools_.size()}});
+    if (stopping_) {  // asked before there was anything to stop
+        for (Pool& pool : pools_) {
+            pool.stop();
+        }
+    }
     control_group_.spawn("control plane", http_->run());
     control_group_.spawn("housekeeping", keep_house());
     for (auto pool = pools_.begin(); pool != pools_.end(); ++pool) {
@@ -134,6 +139,14 @@ void Supervisor::Impl::open() {
         throw StartError(directory.error().message(), busy ? 75 : 1);
     }
     runtime_dir_.emplace(std::move(*directory));
+    if (hooks_.adopt_orphans && !children_now().empty()) {
+        // Started by `exec` from a shell with children of its own: they are none of our business.
+        hooks_.adopt_orphans = false;
+        hooks_.logger.warning("supervise.not_alone",
+                              {{"reason",
+                                "this process had children before it became supervise; "
+                                "orphans of workers are left to init"}});
+    }
     if (hooks_.adopt_orphans) {
         become_subreaper();
     }
@@ -149,14 +162,14 @@ void Supervisor::Impl::open() {
         throw StartError(opened.error().message(), 1);
     }
     for (const PoolSettings& pool : settings_.pools) {
-        add_pool(pool);
+        add_pool(pools_, pool);
     }
 }
 
-void Supervisor::Impl::add_pool(PoolSettings settings) {
-    pools_.emplace_back(pool_context(), std::move(settings));
-    if (const Result<void> opened = pools_.back().open(); !opened) {
-        pools_.pop_back();
+void Supervisor::Impl::add_pool(std::list<Pool>& pools, PoolSettings settings) {
+    pools.emplace_back(pool_context(), std::move(settings));
+    if (const Result<void> opened = pools.back().open(); !opened) {
+        pools.pop_back();
         throw StartError(opened.error().message(), 1);
     }
 }
@@ -219,7 +232,7 @@ void Supervisor::Impl::config_error(const std::string& message) {
     const bool served = std::any_of(pools_.begin(), pools_.end(), [](const Pool& pool) {
         return pool.snapshot().attempts.done > 0;
     });
-    if (!served && !stopping_) {
+    if (!served && !stopping_ && !reloaded_) {
         impossible_settings_ = message;
         stop();
         hurry();

@@ -112,11 +112,11 @@ ApiResult<JobId> Supervisor::Impl::submit_for(Submitter* submitter, const std::s
         return ApiError{400, "bad_request", "priority is 0 to 9"};
     }
     const std::optional<std::string> args = ipc::encode_args(ids);
-    if (!args) {
-        return ApiError{
-            413, "too_large",
-            "the arguments do not fit: at most 100 IDs and 960 bytes in all, a text ID at "
-            "most 255; keep the data in a store and pass its ID"};
+    if (!args || 1 + task.size() + args->size() > ipc::max_call) {
+        return ApiError{413, "too_large",
+                        "the arguments do not fit: at most 100 IDs, 960 bytes, 990 with the task's "
+                        "name, a text ID at "
+                        "most 255; keep the data in a store and pass its ID"};
     }
     JobDesk::Request request;
     request.task = task;
@@ -149,7 +149,7 @@ asio::awaitable<ApiResult<JobEnd>> Supervisor::Impl::submit_and_wait(std::string
         co_return end;
     } catch (...) {
         for (Pool& each : pools_) {
-            each.forget(waiter);
+            each.forget(*id);
         }
         throw;
     }
@@ -259,11 +259,15 @@ void Supervisor::Impl::apply(Settings settings) {
         return nullptr;
     };
     // Sockets first: what can fail does so before anything is touched.
+    std::list<Pool> added;
     for (const PoolSettings& pool : settings.pools) {
         if (find_in(settings_, pool.name) == nullptr) {
-            add_pool(pool);
-            pool_group_.spawn("pool " + pool.name, run_pool(std::prev(pools_.end())));
+            add_pool(added, pool);
         }
+    }
+    reloaded_ = true;
+    if (lets_others_in(settings)) {
+        runtime_dir_->let_others_in();
     }
     for (Pool& pool : pools_) {
         const std::string& name = pool.settings().name;
@@ -272,9 +276,20 @@ void Supervisor::Impl::apply(Settings settings) {
         if (after == nullptr) {
             pool.stop();
         } else if (before != nullptr && !(*before == *after)) {
-            pool.apply(*after);  // compared with the file: what `supervise scale` set stays else
+            PoolSettings next = *after;
+            if (before->min_workers == next.min_workers &&
+                before->max_workers == next.max_workers) {
+                // What `supervise scale` has set stays until the file says another size.
+                next.min_workers = pool.settings().min_workers;
+                next.max_workers = pool.settings().max_workers;
+            }
+            pool.apply(std::move(next));
         }
     }
+    for (auto pool = added.begin(); pool != added.end(); ++pool) {
+        pool_group_.spawn("pool " + pool->settings().name, run_pool(pool));
+    }
+    pools_.splice(pools_.end(), added);
     settings_ = std::move(settings);
 }
 

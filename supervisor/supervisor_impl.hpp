@@ -41,7 +41,8 @@ class Supervisor::Impl final : public ControlApi {
   private:
     PoolContext pool_context();
     void open();
-    void add_pool(PoolSettings settings);
+    void add_pool(std::list<Pool>& pools, PoolSettings settings);
+    static bool lets_others_in(const Settings& settings);
     boost::asio::awaitable<void> run_pool(std::list<Pool>::iterator pool);
     boost::asio::awaitable<void> keep_house();
     void sweep_orphans();
@@ -65,6 +66,7 @@ class Supervisor::Impl final : public ControlApi {
     std::unique_ptr<control::HttpServer> http_;
     std::list<Pool> pools_;
     bool stopping_ = false;
+    bool reloaded_ = false;  ///< what is wrong with the settings now is no failure of the start
     std::string impossible_settings_;
     boost::asio::steady_timer stop_asked_;  ///< never expires; cancelled by stop()
     TaskGroup pool_group_, control_group_;

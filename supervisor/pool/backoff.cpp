@@ -19,11 +19,10 @@ bool Breaker::death(const RestartSettings& settings, TimePoint now) {
     if (settings.burst == 0 || tripped_) {
         return false;
     }
-    deaths_.push_back(now);
-    while (now - deaths_.front() > settings.period || deaths_.size() > settings.burst) {
-        deaths_.pop_front();
-    }
-    tripped_ = deaths_.size() >= settings.burst;
+    // From death to death, not over all of them: the waits of the back-off grow with their number.
+    deaths_ = deaths_ > 0 && now - last_ <= settings.period ? deaths_ + 1 : 1;
+    last_ = now;
+    tripped_ = deaths_ >= settings.burst;
     return tripped_;
 }
 

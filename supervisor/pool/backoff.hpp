@@ -1,9 +1,7 @@
 #pragma once
 
-#include <deque>
-
-#include "supervise/time.hpp"
 #include "supervise/settings.hpp"
+#include "supervise/time.hpp"
 
 namespace supervise {
 
@@ -20,21 +18,23 @@ class Backoff {
     unsigned deaths_ = 0;
 };
 
-/// Trips when `burst` workers of a pool died within `period` and no job was done in between: a
-/// crash loop. One per pool; stays tripped until reset().
+/// Trips when `burst` workers of a pool died, each within `period` of the one before, and no job
+/// was done in between: a crash loop. One per pool; stays tripped until reset().
 class Breaker {
   public:
     /// Returns true when this death trips it.
     bool death(const RestartSettings& settings, TimePoint now);
-    void progress() { deaths_.clear(); }  ///< a job was done
+    void progress() { deaths_ = 0; }  ///< a job was done
     bool tripped() const { return tripped_; }
+    unsigned deaths() const { return deaths_; }  ///< in a row
     void reset() {
         tripped_ = false;
-        deaths_.clear();
+        deaths_ = 0;
     }
 
   private:
-    std::deque<TimePoint> deaths_;  ///< at most `burst`
+    unsigned deaths_ = 0;
+    TimePoint last_{};
     bool tripped_ = false;
 };
 

@@ -1,5 +1,7 @@
 #include "client_session.hpp"
 
+#include <poll.h>
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -67,7 +69,7 @@ asio::awaitable<void> ClientSession::read() {
             break;
         } else if (received.truncated) {
             close(ipc::Refusal::bad_frame,
-                  "a frame has at most 1024 bytes; keep data in a store "
+                  "a record has at most 1024 bytes and one descriptor; keep data in a store "
                   "and pass its ID");
         } else if (handle(received.frame, std::move(received.descriptor)) && --turn == 0) {
             turn = frames_per_turn;
@@ -150,14 +152,19 @@ void ClientSession::submit(const ipc::Submit& message, UniqueFd descriptor) {
     ipc::Accepted accepted;
     accepted.first_tag = message.first_tag;
     std::optional<Rejection> rejection;
+    if (descriptor) {
+        rejection = Rejection{ipc::Refusal::not_permitted,
+                              "workers of this kind take no payload with a job; pass an ID"};
+    }
     for (const std::string_view args : message.jobs) {
+        if (rejection) {
+            break;  // what refuses one refuses all behind it
+        }
         JobDesk::Request request;
         request.task = message.task;
         request.args = args;
         request.priority = message.priority;
         request.submitter = this;
-        // Only a SUBMIT of one entry carries a descriptor; the codec has seen to it.
-        request.payload = std::move(descriptor);  // NOLINT(bugprone-use-after-move)
         std::variant<JobId, Rejection> answer = desk_.client_submits(std::move(request));
         if (const JobId* id = std::get_if<JobId>(&answer)) {
             accepted.first_id = accepted.count == 0 ? *id : accepted.first_id;
@@ -165,7 +172,6 @@ void ClientSession::submit(const ipc::Submit& message, UniqueFd descriptor) {
             jobs_.insert(*id);
         } else {
             rejection = std::get<Rejection>(std::move(answer));
-            break;  // what refuses one refuses all behind it
         }
     }
     if (accepted.count > 0) {
@@ -221,7 +227,8 @@ void ClientSession::send(std::string_view frame) {
         moved_at_ = clock_.now();
         return;
     }
-    if (out_bytes_ + frame.size() > most_out_bytes) {
+    // At the end all queued jobs are lost in one turn: as many results as the queue was long.
+    if (out_bytes_ + frame.size() > most_out_bytes && !desk_.ending()) {
         close(ipc::Refusal::slow_reader, "1 MiB waits for this client, and it does not read");
         return;
     }
@@ -248,9 +255,17 @@ void ClientSession::close(ipc::Refusal reason, const std::string& message) {
     group_.cancel();
 }
 
+bool ClientSession::hung_up() {
+    pollfd query{channel_.native_handle(), POLLRDHUP, 0};
+    return ::poll(&query, 1, 0) == 1 && (query.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 void ClientSession::check(TimePoint now) {
     if (phase_ == Phase::hello && now - opened_at_ > hello_time) {
         close(ipc::Refusal::no_hello, "no HELLO came within 10 s");
+    } else if (phase_ == Phase::waiting && hung_up()) {
+        phase_ = Phase::closed;
+        group_.cancel();
     } else if (!out_.empty() && now - moved_at_ > slow_time) {
         close(ipc::Refusal::slow_reader, "this client has read nothing for 30 s");
     }

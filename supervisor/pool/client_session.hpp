@@ -28,6 +28,7 @@ class ClientDesk {
     virtual void flush_later(ClientSession& session) = 0;
     virtual std::string_view pool_name() const = 0;
     virtual std::uint64_t queue_limit() const = 0;
+    virtual bool ending() const = 0;  ///< every job is being given its end
     /// Waits until the pool knows its tasks, or has failed to start, or stops.
     virtual boost::asio::awaitable<void> tasks_known() = 0;
 };
@@ -47,7 +48,7 @@ class ClientSession final : public Submitter {
     void check(TimePoint now);
     void flush();  ///< sends the results collected so far
     bool drained() const { return pending_entries_.empty() && out_.empty(); }
-    bool has_jobs() const { return !jobs_.empty(); }
+    const std::unordered_set<JobId>& jobs() const { return jobs_; }  ///< accepted and not ended
 
     void job_ended(JobId id, JobState state, unsigned attempts, std::string_view report) override;
 
@@ -58,6 +59,7 @@ class ClientSession final : public Submitter {
     bool greet(const ipc::Message& message);
     void submit(const ipc::Submit& message, UniqueFd descriptor);
     void send(std::string_view frame);
+    bool hung_up();
     bool crowded() const { return out_bytes_ > 64 * 1024; }
 
     Clock& clock_;

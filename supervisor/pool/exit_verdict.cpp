@@ -34,6 +34,13 @@ ExitVerdict judge_exit(const ExitEvidence& evidence) {
         return {Cause::exit, status};
     }
     const bool killed = evidence.status->value == SIGKILL;
+    if (killed && evidence.events && evidence.events->oom_kill > 0 &&
+        !(evidence.memory_max && evidence.events->max > 0)) {
+        return {Cause::oom_host,
+                "killed by the kernel's OOM killer, not for the worker's own limit: the memory of "
+                "the host, or of a group above the worker, ran out (oom_kill " +
+                    std::to_string(evidence.events->oom_kill) + ")"};
+    }
     if (killed && evidence.events && evidence.events->oom_kill > 0) {
         std::string detail = "killed by the kernel: the memory of the worker reached its limit";
         if (evidence.memory_max) {

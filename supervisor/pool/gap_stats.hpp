@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "supervise/time.hpp"
 #include "supervise/snapshot.hpp"
+#include "supervise/time.hpp"
 
 namespace supervise {
 

@@ -122,8 +122,8 @@ asio::awaitable<void> Intake::serve(std::list<ClientSession>::iterator session) 
         context_.logger.warning("client.failed",
                                 {{"pool", settings_->name}, {"error", error.what()}});
     }
-    if (session->has_jobs()) {
-        jobs_.forget(*session);
+    for (const JobId id : session->jobs()) {
+        jobs_.forget(id);
     }
     std::erase(dirty_, &*session);
     sessions_.erase(session);

@@ -7,8 +7,8 @@
 
 #include "base/unique_fd.hpp"
 #include "ipc/message.hpp"
-#include "supervise/time.hpp"
 #include "supervise/job.hpp"
+#include "supervise/time.hpp"
 
 namespace supervise {
 

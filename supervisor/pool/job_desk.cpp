@@ -34,6 +34,12 @@ std::variant<JobId, Rejection> JobDesk::accept(Request request, TimePoint now) {
     if (task == tasks_.end()) {
         return refuse(ipc::Refusal::unknown_task, unknown_task_message(std::string(request.task)));
     }
+    if (1 + request.task.size() + request.args.size() > ipc::max_call) {
+        return refuse(ipc::Refusal::bad_frame,
+                      "the task's name and its arguments have more than " +
+                          std::to_string(ipc::max_call - 1) +
+                          " bytes together; keep the data in a store and pass its ID");
+    }
     if (queue_.size() >= queue_limit_) {
         return refuse(ipc::Refusal::queue_full,
                       "the queue holds " + std::to_string(queue_.size()) +
@@ -180,11 +186,10 @@ JobDesk::Cancelled JobDesk::cancel(JobId id, TimePoint now) {
     return Cancelled::queued;
 }
 
-void JobDesk::forget(const Submitter& submitter) {
-    for (auto& [id, job] : jobs_) {
-        if (job.submitter == &submitter) {
-            job.submitter = nullptr;
-        }
+void JobDesk::forget(JobId id) {
+    const auto found = jobs_.find(id);
+    if (found != jobs_.end()) {
+        found->second.submitter = nullptr;
     }
 }
 

@@ -65,8 +65,8 @@ class JobDesk {
     /// A queued job ends as lost (revoked); a running one is left as it is, its worker is the
     /// caller's.
     Cancelled cancel(JobId id, TimePoint now);
-    /// Its jobs go on, nobody waits for them.
-    void forget(const Submitter& submitter);
+    /// Nobody waits for it any more; it goes on.
+    void forget(JobId id);
     /// Ends all queued jobs as lost (shutdown) and retries nothing from here on.
     void close(TimePoint now);
 

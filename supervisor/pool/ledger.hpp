@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "supervise/time.hpp"
 #include "supervise/job.hpp"
 #include "supervise/snapshot.hpp"
+#include "supervise/time.hpp"
 
 namespace supervise {
 

@@ -1,5 +1,6 @@
 #include "pool.hpp"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
@@ -7,6 +8,7 @@
 namespace supervise {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
+using namespace boost::asio::experimental::awaitable_operators;
 
 namespace {
 
@@ -38,6 +40,7 @@ Pool::Pool(PoolContext context, PoolSettings settings)
       roster_(context_, *this, settings_),
       intake_(context_, *this, desk_, settings_),
       changed_(context_.executor, asio::steady_timer::time_point::max()),
+      look_(context_.executor, asio::steady_timer::time_point::max()),
       group_(context_.executor) {}
 
 Pool::~Pool() = default;
@@ -52,9 +55,9 @@ asio::awaitable<void> Pool::run() {
 asio::awaitable<void> Pool::watch() {
     while (!stopping_ || roster_.any_alive()) {
         const TimePoint now = context_.clock->now();
-        if (stopping_ && roster_.any_busy()) {
+        if (stopping_) {
             if (now >= grace_until_ + last_chance) {
-                roster_.kill_all("killed by supervise: still running when the grace time was over");
+                roster_.kill_all("killed by supervise: still there when the grace time was over");
             } else if (now >= grace_until_ && !interrupted_) {
                 interrupted_ = true;
                 roster_.interrupt();
@@ -63,14 +66,16 @@ asio::awaitable<void> Pool::watch() {
         intake_.check(now);
         const TimePoint next = roster_.tick(desk_.queue().size());
         dispatch();
-        if (stopping_) {
-            co_await context_.clock->sleep_until(std::min(next, now + 10ms));
-        } else {
-            co_await context_.clock->sleep_until(next);
-        }
+        next_look_ = stopping_ ? std::min(next, now + 10ms) : next;
+        co_await (context_.clock->sleep_until(next_look_) || earlier_look());
     }
     co_await roster_.join();
     intake_.stop();
+}
+
+asio::awaitable<void> Pool::earlier_look() {
+    boost::system::error_code asked;
+    co_await look_.async_wait(asio::redirect_error(asio::use_awaitable, asked));
 }
 
 void Pool::stop() {
@@ -95,7 +100,7 @@ void Pool::dispatch() {
         return;
     }
     while (!desk_.queue().empty()) {
-        Worker* const worker = roster_.available();
+        Worker* const worker = roster_.available(*desk_.queue().front()->task);
         if (worker == nullptr) {
             return;
         }
@@ -108,6 +113,9 @@ void Pool::hand_next(Worker& worker) {
     if (worker.send_job(job)) {
         desk_.begin(job, context_.clock->now());
         roster_.job_sent(worker, job);
+        if (roster_.next_look(worker, context_.clock->now()) < next_look_) {
+            look_.cancel();  // its limits do not wait for the next regular look
+        }
     } else {
         desk_.give_back(job, context_.clock->now());
     }
@@ -133,8 +141,8 @@ void Pool::worker_trimmed(Worker& worker) {
 
 void Pool::worker_gone(Worker& worker, const ExitVerdict& verdict, bool given_back) {
     Job* const job = worker.job();
-    roster_.gone(worker,
-                 verdict);  // first: its book names the job, which may not outlive the next step
+    roster_.gone(worker, verdict,
+                 given_back);  // first: its book names the job, which may not outlive the next step
     if (job != nullptr && !given_back) {
         desk_.attempt_lost(*job, verdict.cause, verdict.detail, place_of(worker),
                            context_.clock->now());
@@ -150,7 +158,7 @@ void Pool::worker_gone(Worker& worker, const ExitVerdict& verdict, bool given_ba
 }
 
 asio::awaitable<void> Pool::tasks_known() {
-    while (!desk_.knows_tasks() && !roster_.tripped() && !stopping_) {
+    while (!desk_.knows_tasks() && !roster_.tripped() && !roster_.fails_to_start() && !stopping_) {
         boost::system::error_code changed;
         co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, changed));
     }
@@ -167,7 +175,7 @@ std::variant<JobId, Rejection> Pool::client_submits(JobDesk::Request request) {
         return Rejection{ipc::Refusal::stopping,
                          "pool " + settings_->name + " is stopping and takes no more jobs"};
     }
-    if (!desk_.knows_tasks() || (roster_.tripped() && !roster_.any_alive())) {
+    if (!desk_.knows_tasks() || (roster_.tripped() && !roster_.can_serve())) {
         const std::string why = advice();
         return Rejection{
             ipc::Refusal::degraded,
@@ -203,7 +211,7 @@ ApiResult<void> Pool::scale(unsigned workers) {
     auto settings = std::make_shared<PoolSettings>(*settings_);
     settings->min_workers = settings->max_workers = workers;
     settings_ = settings;
-    roster_.apply(settings_, false);
+    roster_.resize(settings_);
     return {};
 }
 

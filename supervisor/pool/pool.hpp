@@ -30,7 +30,7 @@ class Pool final : private WorkerOwner, private ClientDesk {
     bool stopping() const { return stopping_; }
 
     std::variant<JobId, Rejection> submit(JobDesk::Request request);
-    void forget(const Submitter& submitter) { desk_.forget(submitter); }
+    void forget(JobId id) { desk_.forget(id); }
     ApiResult<unsigned> recycle(std::optional<unsigned> slot);
     ApiResult<void> scale(unsigned workers);
     void pause();
@@ -56,9 +56,11 @@ class Pool final : private WorkerOwner, private ClientDesk {
     void flush_later(ClientSession& session) override { intake_.flush_later(session); }
     std::string_view pool_name() const override { return settings_->name; }
     std::uint64_t queue_limit() const override { return settings_->jobs.queue_limit; }
+    bool ending() const override { return stopping_; }
     boost::asio::awaitable<void> tasks_known() override;
 
     boost::asio::awaitable<void> watch();
+    boost::asio::awaitable<void> earlier_look();
     void dispatch();
     void hand_next(Worker& worker);
     std::string state() const;
@@ -74,7 +76,9 @@ class Pool final : private WorkerOwner, private ClientDesk {
     TimePoint grace_until_{};
     bool interrupted_ = false;
     boost::asio::steady_timer
-        changed_;  ///< never expires; cancelled when tasks or stopping_ change
+        changed_;                     ///< never expires; cancelled when tasks or stopping_ change
+    boost::asio::steady_timer look_;  ///< as changed_: watch() shall look before next_look_
+    TimePoint next_look_{};
     TaskGroup group_;
 };
 

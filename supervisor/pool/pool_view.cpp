@@ -160,7 +160,8 @@ ApiResult<Explanation> Pool::why_worker(unsigned slot) const {
     Explanation result;
     result.subject = "worker " + settings_->name + '/' + std::to_string(slot);
     for (const WorkerSnapshot& worker : now.workers) {
-        if (worker.slot != slot || worker.successor) {
+        const bool leaving = worker.state == "retiring";
+        if (worker.slot != slot || worker.successor || leaving) {
             continue;
         }
         result.subject += " incarnation " + std::to_string(worker.incarnation) + " (pid " +

@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "process/cgroup.hpp"
-#include "supervise/time.hpp"
 #include "supervise/settings.hpp"
+#include "supervise/time.hpp"
 
 namespace supervise {
 

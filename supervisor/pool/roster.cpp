@@ -10,6 +10,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// A worker with a ready successor that has had no job for so long is replaced without its last
+/// ones.
+constexpr Duration quiet_time = 1s;
 /// A successor that turned out not to be needed is let go after this long.
 constexpr Duration spare_time = 30s;
 
@@ -41,7 +44,14 @@ Worker& Roster::spawn(Slot& slot) {
 }
 
 asio::awaitable<void> Roster::run(std::list<Worker>::iterator worker) {
-    co_await worker->run();
+    try {
+        co_await worker->run();
+    } catch (const std::exception& error) {
+        // Its end has been told already: what failed was the clearing up.
+        context_.logger.error(
+            "worker.burial_failed",
+            {{"pool", settings_->name}, {"slot", worker->name().slot}, {"error", error.what()}});
+    }
     workers_.erase(worker);
 }
 
@@ -160,13 +170,38 @@ bool Roster::available(const Worker& worker) const {
     return false;
 }
 
-Worker* Roster::available() {
+Worker* Roster::available(const Task& task) {
+    // While a reload rolls through, old and new workers may know different tasks.
+    Worker* stranger = nullptr;
+    bool somebody_may_know = false;
     for (const Slot& slot : slots_) {
-        if (slot.current != nullptr && available(*slot.current)) {
+        if (slot.current == nullptr) {
+            continue;
+        }
+        const bool knows = slot.current->tasks().count(task.name) != 0;
+        if (!available(*slot.current)) {
+            somebody_may_know = somebody_may_know || knows || slot.current->tasks().empty();
+        } else if (knows) {
             return slot.current;
+        } else if (stranger == nullptr) {
+            stranger = slot.current;
         }
     }
-    return nullptr;
+    // A task that nobody has any more: the job fails with that error rather than wait for ever.
+    return somebody_may_know ? nullptr : stranger;
+}
+
+bool Roster::any_available() const {
+    return std::any_of(slots_.begin(), slots_.end(), [this](const Slot& slot) {
+        return slot.current != nullptr && available(*slot.current);
+    });
+}
+
+bool Roster::can_serve() const {
+    return std::any_of(slots_.begin(), slots_.end(), [this](const Slot& slot) {
+        return slot.current != nullptr &&
+               (slot.current->state() == WorkerState::busy || available(*slot.current));
+    });
 }
 
 void Roster::settle() {
@@ -191,7 +226,8 @@ void Roster::settle_slot(Slot& slot, TimePoint now) {
             slot.successor->kill(Cause::shutdown, "its slot is not wanted any more");
             slot.successor = nullptr;
         }
-        if (slot.current != nullptr && slot.current->state() != WorkerState::busy) {
+        if (slot.current != nullptr && slot.leaving == nullptr &&
+            slot.current->state() != WorkerState::busy) {
             if (slot.current->state() == WorkerState::idle) {
                 let_go(*slot.current, "not_wanted");
             } else {
@@ -208,7 +244,7 @@ void Roster::settle_slot(Slot& slot, TimePoint now) {
         slot.current = slot.successor;  // the old one died while this one was warming up
         slot.successor = nullptr;
     } else if (slot.current == nullptr && slot.leaving == nullptr && now >= slot.restart_at &&
-               !breaker_.tripped()) {
+               !breaker_.tripped() && may_launch()) {
         slot.current = &spawn(slot);
     } else if (slot.current != nullptr && slot.current->state() == WorkerState::idle &&
                !slot.current->trimming()) {
@@ -219,6 +255,11 @@ void Roster::settle_slot(Slot& slot, TimePoint now) {
         } else if (due && slot.successor == nullptr && slot.leaving == nullptr &&
                    !has_room_for_one_more() && replacing() < replacement_limit(wanted_)) {
             break_first(slot);
+        } else if (successor_ready && verdict != Verdict::keep &&
+                   slot.current->record.jobs_done > 0 &&
+                   now - std::max(slot.current->record.last_end, slot.successor->record.ready_at) >
+                       quiet_time) {
+            hand_over(slot);  // no better moment will come, and others may wait for their turn
         } else if (successor_ready && verdict == Verdict::keep) {
             if (slot.spare_since == TimePoint{}) {
                 slot.spare_since = now;
@@ -270,6 +311,14 @@ unsigned Roster::replacing() const {
     return std::max(under_way, leaving > replacement_limit(wanted_) ? leaving : 0);
 }
 
+bool Roster::may_launch() const {
+    if (!settings_->memory.budget || workers_.empty()) {
+        return true;
+    }
+    // Until one is ready, nobody knows what a worker takes.
+    return fresh_.private_bytes > 0 && has_room_for_one_more();
+}
+
 bool Roster::has_room_for_one_more() const {
     if (!settings_->memory.budget) {
         return true;
@@ -319,6 +368,7 @@ void Roster::let_go(Worker& worker, std::string_view reason) {
                           {"rss", worker.record.memory.rss},
                           {"private", worker.record.memory.private_bytes},
                           {"successor", heir != nullptr && heir != &worker ? heir->pid() : 0}});
+    worker.record.leave_reason = reason;
     worker.retire();
 }
 
@@ -328,11 +378,6 @@ void Roster::count_recycle(const Worker& old, const Worker* fresh) {
     if (fresh != nullptr) {
         watch_futility(reason, old, *fresh);
     }
-}
-
-bool Roster::any_busy() const {
-    return std::any_of(workers_.begin(), workers_.end(),
-                       [](const Worker& worker) { return worker.state() == WorkerState::busy; });
 }
 
 bool Roster::owns(pid_t pid) const {

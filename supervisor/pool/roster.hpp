@@ -31,18 +31,24 @@ class Roster {
     void job_sent(Worker& worker, const Job& job);
     void job_done(Worker& worker);
     void trimmed(Worker& worker);
-    void gone(Worker& worker, const ExitVerdict& verdict);
+    void gone(Worker& worker, const ExitVerdict& verdict, bool given_back);
     /// Samples memory, enforces time limits and the hard line, ages and starts workers; `waiting`
     /// jobs are queued. Returns when it should be called again at the latest.
     TimePoint tick(std::size_t waiting);
+    /// When this worker has to be looked at, for its job's limits and its memory.
+    TimePoint next_look(const Worker& worker, TimePoint now) const;
 
     // --- what the pool asks
     /// The worker that shall have the next job, or null.
-    Worker* available();
+    Worker* available(const Task& task);
     bool available(const Worker& worker) const;
+    bool any_available() const;
+    /// Whether a job that is accepted now can be expected to run, though the breaker has tripped.
+    bool can_serve() const;
     /// Puts the slots right: launches, hand-overs, retirements.
     void settle();
-    void set_wanted(unsigned workers);
+    void resize(
+        std::shared_ptr<const PoolSettings> settings);  ///< the operator's; nothing else changed
     void apply(std::shared_ptr<const PoolSettings> settings, bool replace_workers);
     unsigned recycle(std::optional<unsigned> slot, RecycleReason reason);
     void reset_breaker();
@@ -56,8 +62,9 @@ class Roster {
     // --- what it knows
     bool tripped() const { return breaker_.tripped(); }
     bool ever_ready() const { return ever_ready_; }
+    /// It tries, and fails: nobody should wait for its first worker.
+    bool fails_to_start() const { return !ever_ready_ && breaker_.deaths() >= 3; }
     bool any_alive() const { return !workers_.empty(); }
-    bool any_busy() const;
     bool owns(pid_t pid) const;  ///< a process that a worker here has not reaped yet
     unsigned wanted() const { return wanted_; }
     const std::string& last_failure() const { return last_failure_; }
@@ -84,12 +91,12 @@ class Roster {
     boost::asio::awaitable<void> run(std::list<Worker>::iterator worker);
     void judge(Worker& worker);
     void watch(Worker& worker, TimePoint now);
-    TimePoint next_look(const Worker& worker, TimePoint now) const;
     void settle_slot(Slot& slot, TimePoint now);
     void start_successors(TimePoint now);
     bool wants_successor(const Slot& slot) const;
     unsigned replacing() const;
     bool has_room_for_one_more() const;
+    bool may_launch() const;
     void hand_over(Slot& slot);
     void let_go(Worker& worker, std::string_view reason);
     void break_first(Slot& slot);
@@ -97,7 +104,8 @@ class Roster {
     void watch_futility(RecycleReason reason, const Worker& old, const Worker& fresh);
     void check_lines(const Worker& worker);
     void autoscale(std::size_t waiting, TimePoint now);
-    void write_life(const Worker& worker, const ExitVerdict& verdict, const char* how);
+    void write_life(const Worker& worker, const ExitVerdict& verdict, const char* how,
+                    bool given_back);
     void complain(std::string text);
 
     PoolContext& context_;

@@ -31,10 +31,10 @@ std::string config_size(std::uint64_t bytes) {
 
 }  // namespace
 
-void Roster::gone(Worker& worker, const ExitVerdict& verdict) {
+void Roster::gone(Worker& worker, const ExitVerdict& verdict, bool given_back) {
     const TimePoint now = context_.clock->now();
     Slot& slot = slot_of(worker);
-    const bool recycled = slot.leaving == &worker;
+    const bool recycled = slot.leaving == &worker && slot.number <= wanted_;
     for (Worker** place : {&slot.current, &slot.successor, &slot.leaving}) {
         if (*place == &worker) {
             *place = nullptr;
@@ -43,9 +43,9 @@ void Roster::gone(Worker& worker, const ExitVerdict& verdict) {
     const bool planned =
         worker.record.retire_asked_at != TimePoint{} || verdict.cause == Cause::shutdown;
     if (planned) {
-        write_life(worker, verdict, recycled ? "recycled" : "retired");
+        write_life(worker, verdict, recycled ? "recycled" : "retired", given_back);
     } else {
-        write_life(worker, verdict, "died");
+        write_life(worker, verdict, "died", given_back);
         ++restarts_[std::string(name_of(verdict.cause))];
         const bool healthy = worker.record.jobs_done > 0;
         Duration wait{};
@@ -67,7 +67,8 @@ void Roster::gone(Worker& worker, const ExitVerdict& verdict) {
     settle();
 }
 
-void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const char* how) {
+void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const char* how,
+                        bool given_back) {
     const Worker::Record& record = worker.record;
     const bool died = std::string_view(how) == "died";
     Life life;
@@ -78,12 +79,11 @@ void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const 
     life.ended_at = wall_time();
     life.lasted_seconds = seconds(context_.clock->now() - record.launched_at);
     life.how = how;
-    life.reason = died || record.decision.verdict == Verdict::keep
-                      ? name_of(verdict.cause)
-                      : name_of(record.decision.reason);
+    life.reason = died || record.leave_reason.empty() ? std::string(name_of(verdict.cause))
+                                                      : record.leave_reason;
     life.detail = verdict.detail;
     life.jobs_done = record.jobs_done;
-    if (worker.job() != nullptr) {
+    if (worker.job() != nullptr && !given_back) {
         life.job = worker.job()->id;
         life.task = worker.job()->task->name;
     }
@@ -152,8 +152,9 @@ void Roster::complain(std::string text) {
     context_.logger.error("pool.misconfigured", {{"pool", settings_->name}, {"error", complaint_}});
 }
 
-void Roster::set_wanted(unsigned workers) {
-    wanted_ = workers;
+void Roster::resize(std::shared_ptr<const PoolSettings> settings) {
+    settings_ = std::move(settings);
+    wanted_ = settings_->min_workers;
     settle();
 }
 
@@ -168,9 +169,9 @@ void Roster::apply(std::shared_ptr<const PoolSettings> settings, bool replace_wo
     for (Worker& worker : workers_) {
         worker.apply(settings_);
     }
+    generation_ += replace_workers ? 1 : 0;
     reset_breaker();
     if (replace_workers) {
-        ++generation_;
         for (Slot& slot : slots_) {
             if (slot.successor != nullptr) {  // of the old generation
                 slot.successor->kill(Cause::shutdown, "the configuration has changed");

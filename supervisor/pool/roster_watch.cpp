@@ -11,6 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration busy_period = 100ms;
+constexpr Duration racing_period = 20ms;  ///< where memory.hard is set
 constexpr Duration idle_period = 1s;
 constexpr Duration least_period = 5ms;  ///< while a job races for its hard line
 /// From RETIRE to the exit: atexit handlers and the interpreter's tear-down.
@@ -106,6 +107,9 @@ TimePoint Roster::next_look(const Worker& worker, TimePoint now) const {
         return next;
     }
     const Worker::Record& record = worker.record;
+    if (settings_->memory.hard) {
+        next = now + racing_period;
+    }
     if (record.deadline != TimePoint{}) {
         next = std::min(next, record.deadline);
     }
@@ -135,7 +139,7 @@ void Roster::autoscale(std::size_t waiting, TimePoint now) {
             return slot.current != nullptr && (slot.current->state() == WorkerState::spawning ||
                                                slot.current->state() == WorkerState::starting);
         });
-        if (!starting && available() == nullptr) {
+        if (!starting && !any_available() && has_room_for_one_more()) {
             ++wanted_;
             context_.logger.info("pool.scaled", {{"pool", settings_->name},
                                                  {"workers", wanted_},

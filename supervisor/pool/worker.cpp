@@ -69,31 +69,45 @@ bool Worker::enter(WorkerEvent event) {
 
 asio::awaitable<void> Worker::run() {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    const Result<void> launched = co_await launch();
-    if (launched) {
-        co_await live();
-    } else {
-        start_failure_ = launched.error().message();
+    try {
+        const Result<void> launched = co_await launch();
+        if (!launched) {
+            start_failure_ = launched.error().message();
+        } else {
+            co_await live();
+        }
+    } catch (const std::exception& error) {
+        broken(std::string("serving it failed: ") + error.what());
+    }
+    if (child_ && child_->running()) {  // what failed was ours: it is ended all the same
+        (void)leaf_->kill_all(child_->pid());
+        (void)child_->signal(SIGKILL);
+        co_await child_->wait();
+    }
+    end_of_life();
+    co_await bury();
+}
+
+void Worker::end_of_life() {
+    bool given_back = false;
+    if (child_) {
+        try {
+            receive_all();
+        } catch (const std::exception& error) {
+            broken(std::string("reading its last frames failed: ") + error.what());
+        }
+        given_back = job_ != nullptr && !mark_->names(job_->id, job_->attempts + 1U);
+        (void)leaf_->kill_all(child_->pid());  // its descendants go with it
     }
     ExitEvidence evidence;
     evidence.own_act = own_act_;
     evidence.memory_max = memory_max_;
     evidence.start_failure = start_failure_;
-    bool given_back = false;
-    if (child_) {
-        evidence.status = child_->status();
-        receive_all();
-        given_back = job_ != nullptr && !mark_->names(job_->id, job_->attempts + 1U);
-        (void)leaf_->kill_all(child_->pid());  // its descendants go with it
-    }
-    if (leaf_) {
-        evidence.events = leaf_->events();
-    }
+    evidence.status = child_ ? child_->status() : std::nullopt;
+    evidence.events = leaf_ ? leaf_->events() : std::nullopt;
     enter(WorkerEvent::exited);
-    const ExitVerdict verdict = judge_exit(evidence);
-    owner_.worker_gone(*this, verdict, given_back);
+    owner_.worker_gone(*this, judge_exit(evidence), given_back);
     job_ = nullptr;
-    co_await bury();
 }
 
 asio::awaitable<Result<void>> Worker::launch() {

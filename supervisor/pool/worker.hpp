@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <climits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,12 +84,14 @@ class Worker {
 
     /// Book-keeping that the pool's policy reads and writes.
     struct Record {
-        TimePoint launched_at{}, ready_at{}, last_end{}, trim_asked_at{}, retire_asked_at{}, channel_closed_at{};
+        TimePoint launched_at{}, ready_at{}, last_end{}, trim_asked_at{}, retire_asked_at{},
+            channel_closed_at{};
         TimePoint soft_deadline{}, deadline{};  ///< of the current job; epoch: none
         bool soft_limit_sent = false;
         std::uint64_t jobs_done = 0;
         MemorySample fresh, memory, peak;
-        std::uint64_t after_first = 0;  ///< RSS after its first job, which loads what is loaded late
+        std::uint64_t after_first =
+            0;  ///< RSS after its first job, which loads what is loaded late
         Duration job_interval{};
         TimePoint sampled_at{};
         double growth_per_second = 0;  ///< of private memory, between the last two samples
@@ -96,6 +99,7 @@ class Worker {
         std::uint64_t before_trim = 0;
         std::optional<RecycleReason> asked;
         Decision decision;
+        std::string leave_reason;  ///< why it was told to go; empty: it was not
     };
     Record record;
 
@@ -103,10 +107,11 @@ class Worker {
     boost::asio::awaitable<Result<void>> launch();
     boost::asio::awaitable<void> live();
     boost::asio::awaitable<void> serve();
+    void end_of_life();
     boost::asio::awaitable<void> bury();
     boost::asio::awaitable<void> read_output(UniqueFd pipe, const char* stream);
     LaunchSpec make_spec() const;
-    void receive_all();
+    void receive_all(int most = INT_MAX);
     void handle(std::string_view frame, UniqueFd descriptor);
     void registered(const ipc::Register& message);
     void job_done(const ipc::Done& message);

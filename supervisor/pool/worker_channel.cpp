@@ -13,17 +13,25 @@ Duration decayed(Duration mean, Duration sample) {
     return mean == Duration{} ? sample : mean + (sample - mean) / 4;
 }
 
+/// Frames taken from one worker before others have their turn.
+constexpr int frames_per_turn = 64;
+
 }  // namespace
 
 asio::awaitable<void> Worker::serve() {
     for (;;) {
         co_await channel_->wait_readable();
-        receive_all();
+        try {
+            receive_all(frames_per_turn);
+        } catch (const std::exception& error) {
+            broken(std::string("serving it failed: ") + error.what());
+            co_return;
+        }
     }
 }
 
-void Worker::receive_all() {
-    for (;;) {
+void Worker::receive_all(int most) {
+    for (int i = 0; i < most; ++i) {
         ipc::Channel::Received received = channel_->receive();
         switch (received.status) {
             case ipc::Channel::Received::Status::none:

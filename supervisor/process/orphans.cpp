@@ -17,6 +17,8 @@ void become_subreaper() {
     }
 }
 
+std::vector<pid_t> children_now() { return children_of(::getpid()); }
+
 std::size_t reap_orphans(const std::function<bool(pid_t)>& is_ours) {
     std::size_t reaped = 0;
     for (const pid_t pid : children_of(::getpid())) {

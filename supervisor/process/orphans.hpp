@@ -4,12 +4,16 @@
 
 #include <cstddef>
 #include <functional>
+#include <vector>
 
 namespace supervise {
 
 /// PR_SET_CHILD_SUBREAPER (prctl(2), Linux 3.4): descendants that lose their parent become our
 /// children instead of init's, so that none survives us on tiers C and D. For the daemon only.
 void become_subreaper();
+
+/// Our children as they are now, by pid.
+std::vector<pid_t> children_now();
 
 /// Kills and reaps children that `is_ours(pid)` does not know (orphans of dead workers; all zombies
 /// when we are pid 1 of a container). Never blocks and never takes the status of a known worker.

@@ -33,7 +33,9 @@ struct MemorySettings {
 struct RestartSettings {
     Milliseconds backoff_first{100};
     Milliseconds backoff_most{30'000};
-    unsigned burst = 10;  ///< deaths within `period`, no job done in between, that trip the breaker; 0: never
+    /// Deaths in a row, each within `period` of the one before and no job done in between, that trip
+    /// the breaker; 0: never.
+    unsigned burst = 10;
     Milliseconds period{60'000};
     bool operator==(const RestartSettings&) const = default;
 };

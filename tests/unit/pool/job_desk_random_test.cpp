@@ -243,9 +243,9 @@ class Walk {
 
     void forget() {
         const Listener& listener = listeners_[random_() % 4];
-        desk_->forget(listener);
         for (auto& [id, job] : jobs_) {
             if (job.at != ModelJob::At::ended && job.listener == &listener) {
+                desk_->forget(id);
                 job.listener = nullptr;
             }
         }

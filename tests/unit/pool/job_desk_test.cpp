@@ -269,7 +269,7 @@ TEST_CASE("a retried job that is cancelled while it waits keeps its attempts apa
 TEST_CASE("a forgotten submitter hears nothing, its jobs go on", "[pool][desk]") {
     Desk desk;
     const JobId id = desk.accepted();
-    desk.desk.forget(desk.listener);
+    desk.desk.forget(id);
     desk.desk.attempt_ended(desk.begun(), done_report(), desk.place, start);
     CHECK(desk.listener.ends.empty());
     CHECK(desk.entries(id).size() == 1);
