@@ -133,7 +133,6 @@ class Frame {
 /// (throws std::length_error). Arguments and reports go in as they are: they come from
 /// encode_args(), encode_report() or another frame. ResultBatch: see add_result_size().
 Frame encode(const Message& message);
-
 /// True when the frame says that one descriptor comes with it; it must, and only then may one.
 bool has_descriptor(const Message& message);
 

@@ -17,9 +17,9 @@ inline auto ContainsSubstring(const std::string& text) { return Catch::Matchers:
 #endif
 
 /// Ends the test case as passed, saying why it could not run here.
-#define SUPERVISE_SKIP(reason)                  \
-    do {                                        \
-        WARN("skipped: " << (reason));          \
-        SUCCEED("skipped: " << (reason));       \
-        return;                                 \
+#define SUPERVISE_SKIP(reason)            \
+    do {                                  \
+        WARN("skipped: " << (reason));    \
+        SUCCEED("skipped: " << (reason)); \
+        return;                           \
     } while (false)

@@ -32,8 +32,8 @@ struct LogField {
 /// function of their own; the daemon's writes through spdlog (base/log.hpp).
 class Logger {
   public:
-    using Sink = std::function<void(LogLevel, std::string_view event,
-                                    const LogField* fields, std::size_t count)>;
+    using Sink = std::function<void(LogLevel, std::string_view event, const LogField* fields,
+                                    std::size_t count)>;
 
     Logger() = default;
     explicit Logger(Sink sink, LogLevel level = LogLevel::info)

@@ -111,7 +111,7 @@ class AsyncClient:
         priority: int = 0,
         ordered: bool = True,
         return_exceptions: bool = False,
-    ) -> AsyncIterator[Union[None, Id, SuperviseError]]:
+    ) -> AsyncIterator[Union[Id, SuperviseError, None]]:
         """As Client.map(), for `async for`."""
         body, most_args = self._bodies.make(task, priority)
         calls = _map.encode_items(ids, most_args)
@@ -119,7 +119,7 @@ class AsyncClient:
 
     async def _run_map(
         self, body: bytes, calls: Any, ordered: bool, return_exceptions: bool
-    ) -> AsyncIterator[Union[None, Id, SuperviseError]]:
+    ) -> AsyncIterator[Union[Id, SuperviseError, None]]:
         link = await self._connect()
         window: _map.MapWindow[AsyncJob] = _map.MapWindow(calls, link.limit, ordered)
         ended: asyncio.Queue[AsyncJob] = asyncio.Queue()
