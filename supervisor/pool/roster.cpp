@@ -312,7 +312,13 @@ unsigned Roster::replacing() const {
 }
 
 bool Roster::may_launch() const {
-    if (!settings_->memory.budget || workers_.empty()) {
+    if (!settings_->memory.budget) {
+        return true;
+    }
+    const bool nobody = std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) {
+        return worker.state() == WorkerState::gone;  // being buried
+    });
+    if (nobody) {
         return true;
     }
     // Until one is ready, nobody knows what a worker takes.
@@ -325,7 +331,9 @@ bool Roster::has_room_for_one_more() const {
     }
     std::uint64_t sum = fresh_.private_bytes;
     for (const Worker& worker : workers_) {
-        sum += std::max(worker.record.memory.private_bytes, fresh_.private_bytes);
+        if (worker.state() != WorkerState::gone) {
+            sum += std::max(worker.record.memory.private_bytes, fresh_.private_bytes);
+        }
     }
     return sum <= *settings_->memory.budget;
 }

@@ -62,11 +62,20 @@ TEST_CASE("an exit code is an exit, even 9 and even with an OOM kill in the leaf
 TEST_CASE("SIGKILL with an OOM kill in the worker's leaf is its own limit", "[pool][verdict]") {
     ExitEvidence evidence = signaled(SIGKILL);
     evidence.events = MemoryEvents{2, 7, 0};
-    const ExitVerdict verdict = judge_exit(evidence);
-    CHECK(verdict.cause == Cause::oom_worker);
-    CHECK_THAT(verdict.detail, ContainsSubstring("reached its limit (oom_kill 2)"));
     evidence.memory_max = 512ULL << 20;
+    CHECK(judge_exit(evidence).cause == Cause::oom_worker);
     CHECK_THAT(judge_exit(evidence).detail, ContainsSubstring("its limit of 512 MiB (oom_kill 2)"));
+}
+
+TEST_CASE("SIGKILL with an OOM kill that no limit of the worker explains came from above",
+          "[pool][verdict]") {
+    ExitEvidence evidence = signaled(SIGKILL);
+    evidence.events = MemoryEvents{1, 7, 0};
+    CHECK(judge_exit(evidence).cause == Cause::oom_host);
+    evidence.events = MemoryEvents{1, 0, 0};
+    evidence.memory_max = 512ULL << 20;  // there is one, but it was not reached
+    CHECK(judge_exit(evidence).cause == Cause::oom_host);
+    CHECK_THAT(judge_exit(evidence).detail, ContainsSubstring("a group above the worker"));
 }
 
 TEST_CASE("SIGKILL without an OOM kill is somebody's signal", "[pool][verdict]") {

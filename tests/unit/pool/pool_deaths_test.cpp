@@ -25,10 +25,10 @@ TEST_CASE("a job that was begun is lost with its worker, with the cause", "[pool
         CHECK(cause_of(stage.end_of(id)) == Cause::signal);
         CHECK(stage.status().restarts["signal"] == 1);
     }
-    SECTION("its own memory limit") {
+    SECTION("memory, but no limit of its own") {
         worker.events = MemoryEvents{1, 1, 0};
         stage.dies(worker, SIGKILL);
-        CHECK(cause_of(stage.end_of(id)) == Cause::oom_worker);
+        CHECK(cause_of(stage.end_of(id)) == Cause::oom_host);
     }
     SECTION("an exit") {
         worker.exit(3);
