@@ -14,12 +14,13 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// When a healthy worker is replaced. Nothing set means never for that reason.
 struct RecycleSettings {
-    std::optional<std::uint64_t> max_tasks;    ///< jobs; never exceeded
-    double max_tasks_jitter = 0.1;             ///< 0..0.9: the line is drawn from [(1-j)*n, n]
-    std::optional<std::uint64_t> max_rss;      ///< bytes of VmRSS, after a job and after trimming
-    std::optional<std::uint64_t> max_private;  ///< bytes of anon + swap + shmem of the worker's leaf
-    std::optional<Milliseconds> max_age;       ///< since launch; same jitter as max_tasks
-    std::optional<Milliseconds> idle;          ///< without a job for this long
+    std::optional<std::uint64_t> max_tasks;  ///< jobs; never exceeded
+    double max_tasks_jitter = 0.1;           ///< 0..0.9: the line is drawn from [(1-j)*n, n]
+    std::optional<std::uint64_t> max_rss;    ///< bytes of VmRSS, after a job and after trimming
+    std::optional<std::uint64_t>
+        max_private;                      ///< bytes of anon + swap + shmem of the worker's leaf
+    std::optional<Milliseconds> max_age;  ///< since launch; same jitter as max_tasks
+    std::optional<Milliseconds> idle;     ///< without a job for this long
     bool operator==(const RecycleSettings&) const = default;
 };
 
@@ -33,8 +34,8 @@ struct MemorySettings {
 struct RestartSettings {
     Milliseconds backoff_first{100};
     Milliseconds backoff_most{30'000};
-    /// Deaths in a row, each within `period` of the one before and no job done in between, that trip
-    /// the breaker; 0: never.
+    /// Deaths in a row, each within `period` of the one before and no job done in between, that
+    /// trip the breaker; 0: never.
     unsigned burst = 10;
     Milliseconds period{60'000};
     bool operator==(const RestartSettings&) const = default;
@@ -44,21 +45,21 @@ struct JobSettings {
     std::uint64_t queue_limit = 10'000;  ///< 1..10,000,000 jobs waiting
     std::optional<Milliseconds> soft_time_limit;
     std::optional<Milliseconds> time_limit;
-    unsigned retries = 0;       ///< 0..100 more attempts after a failed or lost one
+    unsigned retries = 0;          ///< 0..100 more attempts after a failed or lost one
     unsigned max_clients = 2'000;  ///< connections at a time
     bool operator==(const JobSettings&) const = default;
 };
 
 struct OutputSettings {
-    std::uint64_t max_line = 4'096;         ///< bytes; longer lines are cut
+    std::uint64_t max_line = 4'096;          ///< bytes; longer lines are cut
     std::uint64_t lines_per_second = 1'000;  ///< more are counted and left out
     bool operator==(const OutputSettings&) const = default;
 };
 
 /// setrlimit(2) for workers; the value is soft and hard limit at once.
 struct ResourceLimit {
-    int resource = 0;  ///< RLIMIT_NOFILE and so on
-    std::string name;  ///< as in the config: "nofile"
+    int resource = 0;         ///< RLIMIT_NOFILE and so on
+    std::string name;         ///< as in the config: "nofile"
     std::uint64_t value = 0;  ///< UINT64_MAX: unlimited
     bool soft_only = false;   ///< the hard limit stays; never from a config
     bool operator==(const ResourceLimit&) const = default;
@@ -66,19 +67,19 @@ struct ResourceLimit {
 
 struct PoolSettings {
     std::string name;
-    std::string app;          ///< module that the worker imports
-    std::string python;       ///< interpreter: absolute path, or a name looked up in PATH
-    std::string directory;    ///< absolute; the workers' working directory
-    std::vector<std::string> module_path;             ///< absolute; put first on sys.path
-    std::map<std::string, std::string> environment;   ///< added to the supervisor's own
+    std::string app;        ///< module that the worker imports
+    std::string python;     ///< interpreter: absolute path, or a name looked up in PATH
+    std::string directory;  ///< absolute; the workers' working directory
+    std::vector<std::string> module_path;            ///< absolute; put first on sys.path
+    std::map<std::string, std::string> environment;  ///< added to the supervisor's own
     unsigned min_workers = 1;
     unsigned max_workers = 1;  ///< equal to min_workers: a fixed size
     bool preload = false;
-    std::optional<std::string> user;   ///< name or number; needs root
+    std::optional<std::string> user;  ///< name or number; needs root
     std::optional<std::string> group;
     std::optional<unsigned> umask;
     std::vector<ResourceLimit> limits;
-    std::vector<std::string> clients;  ///< users that may submit, besides root and our own
+    std::vector<std::string> clients;    ///< users that may submit, besides root and our own
     Milliseconds start_timeout{60'000};  ///< launch to READY
     Milliseconds grace{30'000};          ///< a drain's time for running jobs
     RecycleSettings recycle;
@@ -90,17 +91,17 @@ struct PoolSettings {
 };
 
 struct LogSettings {
-    std::string level = "info";   ///< debug, info, warning, error
-    std::string format = "text";  ///< text, json, journald
+    std::string level = "info";       ///< debug, info, warning, error
+    std::string format = "text";      ///< text, json, journald
     std::optional<std::string> file;  ///< stderr when absent
     bool operator==(const LogSettings&) const = default;
 };
 
 struct SupervisorSettings {
-    std::string runtime_dir;               ///< absolute
-    std::optional<std::string> listen;     ///< "host:port", read-only HTTP
+    std::string runtime_dir;                 ///< absolute
+    std::optional<std::string> listen;       ///< "host:port", read-only HTTP
     std::optional<std::string> cgroup_root;  ///< from the cgroup mount, as "/supervise"
-    std::vector<std::string> operators;    ///< users of the control socket, besides root and our own
+    std::vector<std::string> operators;  ///< users of the control socket, besides root and our own
     LogSettings log;
     bool operator==(const SupervisorSettings&) const = default;
 };
