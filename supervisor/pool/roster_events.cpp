@@ -51,7 +51,7 @@ void Roster::gone(Worker& worker, const ExitVerdict& verdict, bool given_back) {
         Duration wait{};
         if (is_crash(verdict.cause)) {
             wait = slot.backoff.after_death(settings_->restart, healthy, context_.random_share());
-            last_failure_ = verdict.detail;
+            last_failure_ = verdict.detail.substr(0, verdict.detail.find('\n'));  // no traceback
             if (breaker_.death(settings_->restart, now)) {
                 context_.logger.error(
                     "pool.degraded",
