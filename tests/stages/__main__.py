@@ -64,7 +64,8 @@ def _run(name: str, expression: str | None) -> Tally:
     try:
         tally = STAGES[name](expression)
     except Exception as error:  # a stage that breaks must not hide those after it
-        tally = Tally(failed=1, failures=[f"{name}: {type(error).__name__}: {error}"])
+        tally = Tally(failed=1, failures=[f"{type(error).__name__}: {error}"])
+    tally.failures = [f"{name}: {failure}" for failure in tally.failures]
     # Not the form of the closing line, which is there once.
     print(
         f"-- {name}: passed {tally.passed}, failed {tally.failed}, skipped {tally.skipped}"

@@ -24,7 +24,7 @@ def check_all(build: Path) -> Tally:
             tally.passes()
         else:
             print(text, flush=True)
-            tally.fails(f"install: {name}")
+            tally.fails(name)
         return ended == 0
 
     step("each public header compiles alone",

@@ -22,7 +22,7 @@ def check_all(python: Path) -> Tally:
         print(f"{name} ... {'FAILED' if errors else 'ok'}, {time.monotonic() - started:.1f} s")
         if errors:
             print(*errors, sep="\n", flush=True)
-            tally.fails(f"lint: {name}")
+            tally.fails(name)
         else:
             tally.passes()
 
@@ -84,4 +84,4 @@ def _self_tests(python: Path) -> Tally:
     junit.unlink(missing_ok=True)
     run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={junit}", "tests/lint",
          "tests/stages"])  # fmt: skip
-    return read_junit(junit) if junit.exists() else Tally(failed=1, failures=["lint: self tests"])
+    return read_junit(junit) if junit.exists() else Tally(failed=1, failures=["self tests"])
