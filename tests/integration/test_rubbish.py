@@ -298,7 +298,8 @@ def test_control_clients_that_never_finish_their_request(shared):
             for _ in range(count):
                 control = stack.enter_context(socket.socket(socket.AF_UNIX))
                 control.connect(str(shared.runtime_dir / "control.sock"))
-                control.send(b"GET /sta")
+                with contextlib.suppress(BrokenPipeError):  # one too many may be closed by now
+                    control.send(b"GET /sta")
 
         stall(50)
         assert shared.status()["pools"]
