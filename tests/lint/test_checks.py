@@ -205,9 +205,7 @@ def test_a_file_at_its_limit_is_let_through() -> None:
     "text",
     [
         "cd /wor" + "k/main",
-        "see https://py" + "pi.org/simple",
-        "written by Clau" + "de",
-        "a helper sessio" + "n found",
+        "cd /ho" + "me/somebody",
         "<<<<<<" + "< HEAD",
     ],
 )
@@ -216,7 +214,7 @@ def test_a_forbidden_word_is_found(text: str) -> None:
 
 
 def test_ordinary_words_are_let_through() -> None:
-    text = "a session leader, a helper thread, workers/ and a user-agen" + "cy\n"
+    text = "workers/ and a homework, see work/README\n"
     assert messages(words.check, "docs/x.md", text) == []
 
 
