@@ -82,7 +82,15 @@ asio::awaitable<void> Worker::run() {
     if (child_ && child_->running()) {  // what failed was ours: it is ended all the same
         (void)leaf_->kill_all(child_->pid());
         (void)child_->signal(SIGKILL);
-        co_await child_->wait();
+        try {
+            co_await child_->wait();
+        } catch (const std::exception& error) {
+            // Somebody else took its status. Its job must have its end all the same.
+            logger_.error("worker.status_lost", {{"pool", name_.pool},
+                                                 {"slot", name_.slot},
+                                                 {"pid", pid()},
+                                                 {"error", error.what()}});
+        }
     }
     end_of_life();
     co_await bury();
