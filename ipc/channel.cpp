@@ -18,9 +18,10 @@ namespace {
 
 constexpr std::chrono::milliseconds memory_pause{10};
 
-/// Room for the control data of one record: two descriptors, to see that there was more than one.
+/// Room for the control data of one record.
+template <std::size_t descriptors>
 union ControlBuffer {
-    char bytes[CMSG_SPACE(2 * sizeof(int))];
+    char bytes[CMSG_SPACE(descriptors * sizeof(int))];
     cmsghdr alignment;
 };
 
@@ -62,7 +63,7 @@ UniqueFd take_descriptor(msghdr& message, bool& truncated) {
 /// One recvmsg(2) that does not block; the system's error when there is no record.
 boost::system::result<Record> receive_record(int fd, char* buffer, std::size_t size) {
     iovec data{buffer, size};
-    ControlBuffer control;
+    ControlBuffer<2> control;  // two, to see that there was more than one
     msghdr message{};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
@@ -101,26 +102,29 @@ Channel::Channel(asio::any_io_executor executor, UniqueFd socket) : socket_(std:
     socket.release();
 }
 
-Channel::SendStatus Channel::send(std::string_view frame, int descriptor) {
+Channel::SendStatus Channel::send(std::string_view frame, std::span<const int> descriptors) {
     if (frame.empty() || frame.size() > max_frame) {
         throw std::length_error("a frame does not have 1 to 1024 bytes");
+    }
+    if (descriptors.size() > max_descriptors) {
+        throw std::length_error("a record has more than 8 descriptors");
     }
     if (!socket_.is_open()) {
         return SendStatus::closed;
     }
     iovec data{const_cast<char*>(frame.data()), frame.size()};  // sendmsg() only reads
-    ControlBuffer control;
+    ControlBuffer<max_descriptors> control;
     msghdr message{};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
-    if (descriptor >= 0) {
+    if (!descriptors.empty()) {
         message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(sizeof descriptor);
+        message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
         cmsghdr* const part = CMSG_FIRSTHDR(&message);
         part->cmsg_level = SOL_SOCKET;
         part->cmsg_type = SCM_RIGHTS;
-        part->cmsg_len = CMSG_LEN(sizeof descriptor);
-        std::memcpy(CMSG_DATA(part), &descriptor, sizeof descriptor);
+        part->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+        std::memcpy(CMSG_DATA(part), descriptors.data(), descriptors.size_bytes());
     }
     kernel_is_short_ = false;
     for (;;) {
@@ -143,7 +147,7 @@ Channel::SendStatus Channel::send(std::string_view frame, int descriptor) {
             case EPIPE:
             case ENOTCONN:
                 return SendStatus::closed;
-            default:  // EBADF of `descriptor`, EMSGSIZE of a tiny buffer: a mistake of ours
+            default:  // EBADF of a descriptor, EMSGSIZE of a tiny buffer: a mistake of ours
                 throw_errno("send a frame");
         }
     }

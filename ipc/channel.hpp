@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -27,8 +28,13 @@ class Channel {
         full,    ///< the peer does not read: wait_writable(), then again
         closed,  ///< the peer has gone; what it sent before may still be received
     };
-    /// `descriptor` (or -1) travels by SCM_RIGHTS; it stays the caller's. A frame is not empty.
-    SendStatus send(std::string_view frame, int descriptor = -1);
+    /// At most 8 `descriptors` travel by SCM_RIGHTS, in this order; they stay the caller's. A frame
+    /// is not empty. The peer's own receive() takes one, see PROTOCOL.md for who takes more.
+    SendStatus send(std::string_view frame, std::span<const int> descriptors);
+    /// The same with one descriptor, or with none when it is negative.
+    SendStatus send(std::string_view frame, int descriptor = -1) {
+        return send(frame, std::span(&descriptor, descriptor < 0 ? 0 : 1));
+    }
 
     struct Received {
         enum class Status { frame, none, closed } status = Status::none;

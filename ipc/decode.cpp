@@ -15,10 +15,10 @@ struct Header {
     bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
 };
 
-constexpr const char* type_names[] = {"HELLO",  "WELCOME", "REGISTER", "READY",    "START_FAILED",
-                                      "JOB",    "DONE",    "SUBMIT",   "ACCEPTED", "REFUSED",
-                                      "RESULT", "CANCEL",  "TRIM",     "TRIMMED",  "RETIRE",
-                                      "PING",   "PONG",    "CLOSE"};
+constexpr const char* type_names[] = {
+    "HELLO",  "WELCOME",  "REGISTER", "READY",  "START_FAILED", "JOB",    "DONE",
+    "SUBMIT", "ACCEPTED", "REFUSED",  "RESULT", "CANCEL",       "TRIM",   "TRIMMED",
+    "RETIRE", "PING",     "PONG",     "CLOSE",  "FORK",         "FORKED", "UNSAFE"};
 
 bool is_list(Type type) {
     switch (type) {
@@ -28,17 +28,19 @@ bool is_list(Type type) {
         case Type::refused:
         case Type::result:
         case Type::cancel:
+        case Type::unsafe:
             return true;
         default:
             return false;
     }
 }
 
-std::uint8_t flags_of(Type type, std::uint16_t count) {
+std::uint8_t flags_it_may_have(Type type, std::uint16_t count) {
     switch (type) {
         case Type::welcome:
         case Type::job:
         case Type::done:
+        case Type::fork:
             return flag_descriptor;
         case Type::submit:
             return count == 1 ? flag_descriptor : 0;
@@ -48,6 +50,8 @@ std::uint8_t flags_of(Type type, std::uint16_t count) {
             return 0;
     }
 }
+
+std::uint8_t flags_it_must_have(Type type) { return type == Type::fork ? flag_descriptor : 0; }
 
 const char* name_of(Type type) { return type_names[static_cast<std::uint8_t>(type) - 1]; }
 
@@ -61,8 +65,8 @@ Hello read_hello(Reader& in) {
     hello.version_min = in.number<std::uint16_t>();
     hello.version_max = in.number<std::uint16_t>();
     const auto role = in.number<std::uint8_t>();
-    if (role != static_cast<std::uint8_t>(Role::client) &&
-        role != static_cast<std::uint8_t>(Role::worker)) {
+    if (role < static_cast<std::uint8_t>(Role::client) ||
+        role > static_cast<std::uint8_t>(Role::template_process)) {
         in.fail("an unknown role");
     }
     hello.role = static_cast<Role>(role);
@@ -219,6 +223,38 @@ Close read_close(Reader& in) {
     return close;
 }
 
+Fork read_fork(Reader& in) {
+    Fork fork;
+    fork.number = in.number<std::uint32_t>();
+    const auto born = in.number<std::uint8_t>();
+    if (born > 1) {
+        in.fail("a flag that is neither 0 nor 1");
+    }
+    fork.born = born == 1;
+    fork.joins = in.number<std::uint8_t>();
+    if (fork.joins > max_joins) {
+        in.fail("more than 2 cgroups to join");
+    }
+    return fork;
+}
+
+Forked read_forked(Reader& in) {
+    Forked forked;
+    forked.number = in.number<std::uint32_t>();
+    forked.pid = in.number<std::uint32_t>();
+    forked.message = in.text16();
+    return forked;
+}
+
+Unsafe read_unsafe(Reader& in, const Header& header) {
+    Unsafe unsafe;
+    unsafe.findings.reserve(at_most(header.count, in, sizeof(std::uint16_t)));
+    for (unsigned i = 0; i < header.count && in.ok(); ++i) {
+        unsafe.findings.push_back(in.text16());
+    }
+    return unsafe;
+}
+
 Message read_body(Reader& in, const Header& header) {
     switch (header.type) {
         case Type::hello:
@@ -256,9 +292,15 @@ Message read_body(Reader& in, const Header& header) {
         case Type::pong:
             return Pong{in.number<std::uint64_t>()};
         case Type::close:
+            return read_close(in);
+        case Type::fork:
+            return read_fork(in);
+        case Type::forked:
+            return read_forked(in);
+        case Type::unsafe:
             break;
     }
-    return read_close(in);
+    return read_unsafe(in, header);
 }
 
 /// Checks the header, but for the type's name already in words: `error` is empty when all is well.
@@ -281,13 +323,16 @@ Header read_header(Reader& in, std::size_t frame_size, std::string& error) {
     } else if (size != frame_size) {
         error = "says that it has " + std::to_string(size);
     } else if (type < static_cast<std::uint8_t>(Type::hello) ||
-               type > static_cast<std::uint8_t>(Type::close)) {
+               type > static_cast<std::uint8_t>(Type::unsafe)) {
         error = "is of unknown type " + std::to_string(type);
     } else if (is_list(header.type) != (header.count != 0)) {
         error = std::string("is ") + name_of(header.type) + " with a count of " +
                 std::to_string(header.count);
-    } else if ((header.flags & ~flags_of(header.type, header.count)) != 0 || reserved != 0) {
+    } else if ((header.flags & ~flags_it_may_have(header.type, header.count)) != 0 ||
+               reserved != 0) {
         error = std::string("is ") + name_of(header.type) + " with flags that it may not have";
+    } else if (const auto must = flags_it_must_have(header.type); (header.flags & must) != must) {
+        error = std::string("is ") + name_of(header.type) + " without the flag of its descriptors";
     }
     return header;
 }

@@ -48,6 +48,11 @@ class Writer {
         bytes(kept);
         make_text(frame_.data_.data() + frame_.size_ - kept.size(), kept.size());
     }
+    void text16(std::string_view text) {
+        require(text.size() <= max_frame, "a message needs more than 1024 bytes");
+        number(static_cast<std::uint16_t>(text.size()));
+        bytes(text);
+    }
     void args(std::string_view encoded) {
         require(!encoded.empty() && encoded.size() <= max_args,
                 "a job's arguments do not have 1 to 960 bytes");
@@ -206,6 +211,27 @@ void write(Writer& out, const Close& close) {
     out.message(close.message);
 }
 
+void write(Writer& out, const Fork& fork) {
+    require(fork.joins <= max_joins, "a worker joins more than 2 cgroups");
+    out.flag(flag_descriptor, true);
+    out.number(fork.number);
+    out.number(static_cast<std::uint8_t>(fork.born));
+    out.number(fork.joins);
+}
+
+void write(Writer& out, const Forked& forked) {
+    out.number(forked.number);
+    out.number(forked.pid);
+    out.message(forked.message);
+}
+
+void write(Writer& out, const Unsafe& unsafe) {
+    out.count(unsafe.findings.size());
+    for (const std::string_view finding : unsafe.findings) {
+        out.text16(finding);
+    }
+}
+
 void write(Writer&, const Ready&) {}
 void write(Writer&, const Trim&) {}
 void write(Writer&, const Retire&) {}
@@ -226,7 +252,7 @@ bool has_descriptor(const Message& message) {
             if constexpr (requires { body.descriptor; }) {
                 return body.descriptor;
             } else {
-                return false;
+                return std::is_same_v<std::decay_t<decltype(body)>, Fork>;
             }
         },
         message);

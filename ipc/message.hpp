@@ -13,13 +13,14 @@
 #include "ipc/limits.hpp"
 #include "ipc/refusal.hpp"
 #include "ipc/report.hpp"
+#include "ipc/template_messages.hpp"
 #include "supervise/job.hpp"
 
 /// What crosses a socket, as values and as bytes. No I/O here. ipc/PROTOCOL.md is the contract.
 /// Byte views are string_views; a decoded message points into the frame it came from.
 namespace supervise::ipc {
 
-enum class Role : std::uint8_t { client = 1, worker = 2 };
+enum class Role : std::uint8_t { client = 1, worker = 2, template_process = 3 };
 
 struct Hello {
     std::uint16_t version_min = protocol_version;
@@ -93,8 +94,7 @@ struct ResultBatch {
     std::vector<ResultEntry> entries;
 };
 struct Cancel {
-    bool terminate =
-        false;  ///< a running job's worker is killed; else only a queued job is taken out
+    bool terminate = false;  ///< kills a running job's worker; else only a queued job goes
     std::vector<std::uint64_t> ids;
 };
 struct Trim {};
@@ -113,9 +113,9 @@ struct Close {
     std::string_view message;
 };
 
-using Message =
-    std::variant<Hello, Welcome, Register, Ready, StartFailed, Job, Done, Submit, Accepted, Refused,
-                 ResultBatch, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close>;
+using Message = std::variant<Hello, Welcome, Register, Ready, StartFailed, Job, Done, Submit,
+                             Accepted, Refused, ResultBatch, Cancel, Trim, Trimmed, Retire, Ping,
+                             Pong, Close, Fork, Forked, Unsafe>;
 
 /// One encoded frame on the stack.
 class Frame {
@@ -128,12 +128,12 @@ class Frame {
     std::size_t size_ = 0;
 };
 
-/// Encodes `message`. A text16 message that would not fit is cut at a character's border, and made
-/// UTF-8 if it is not; anything else that does not fit or is out of range is a broken precondition
-/// (throws std::length_error). Arguments and reports go in as they are: they come from
-/// encode_args(), encode_report() or another frame. ResultBatch: see add_result_size().
+/// A text16 message that would not fit is cut at a character's border, and made UTF-8 if it is not;
+/// anything else that does not fit or is out of range throws std::length_error. Arguments and
+/// reports go in as they are: from encode_args(), encode_report() or a frame. See also
+/// add_result_size().
 Frame encode(const Message& message);
-/// True when the frame says that one descriptor comes with it; it must, and only then may one.
+/// True when descriptors must come with the frame: one, or fork_descriptors(). Else none may.
 bool has_descriptor(const Message& message);
 
 /// True when one more entry of `report` bytes fits a RESULT frame that holds `used` bytes so far

@@ -34,10 +34,13 @@ enum class Type : std::uint8_t {
     ping,
     pong,
     close,
+    fork,
+    forked,
+    unsafe,
 };
 
 /// Message lists its alternatives in the order of their numbers.
 inline Type type_of(const Message& message) { return static_cast<Type>(message.index() + 1); }
-static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::close));
+static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::unsafe));
 
 }  // namespace supervise::ipc

@@ -13,8 +13,9 @@ TYPES = {
     "hello": 1, "welcome": 2, "register": 3, "ready": 4, "start_failed": 5, "job": 6, "done": 7,
     "submit": 8, "accepted": 9, "refused": 10, "result": 11, "cancel": 12, "trim": 13,
     "trimmed": 14, "retire": 15, "ping": 16, "pong": 17, "close": 18,
+    "fork": 19, "forked": 20, "unsafe": 21,
 }
-ROLES = {"client": 1, "worker": 2}
+ROLES = {"client": 1, "worker": 2, "template": 3}
 STATES = {"done": 2, "failed": 3, "lost": 4, "dead": 5}
 REASONS = ["", "queue_full", "unknown_task", "stopping", "degraded", "not_permitted",
            "too_many_clients", "bad_frame", "slow_reader", "version", "no_hello"]
@@ -122,6 +123,13 @@ def encode(m):
         return frame(kind, struct.pack("<I", m["collected"]))
     if kind in ("ping", "pong"):
         return frame(kind, struct.pack("<Q", m["token"]))
+    if kind == "fork":
+        return frame(kind, struct.pack("<IBB", m["number"], m["born"], m["joins"]),
+                     flags=DESCRIPTOR)
+    if kind == "forked":
+        return frame(kind, struct.pack("<II", m["number"], m["pid"]) + text16(m["message"]))
+    if kind == "unsafe":
+        return frame(kind, b"".join(map(text16, m["findings"])), len(m["findings"]))
     assert kind == "close"
     return frame(kind, struct.pack("<B", REASONS.index(m["reason"])) + text16(m["message"]))
 
@@ -194,6 +202,18 @@ def close(reason, message):
     return {"type": "close", "reason": reason, "message": message}
 
 
+def fork(**changed):
+    return {"type": "fork", "number": 1, "born": True, "joins": 1, **changed}
+
+
+def forked(**changed):
+    return {"type": "forked", "number": 1, "pid": 4712, "message": "", **changed}
+
+
+def unsafe(*findings):
+    return {"type": "unsafe", "findings": list(findings)}
+
+
 def ints(count):
     return [{"int": n} for n in range(count)]
 
@@ -201,6 +221,7 @@ def ints(count):
 def valid():
     yield "hello of a client", hello()
     yield "hello of a worker", hello(role="worker", pid=U32_MAX, version_max=3)
+    yield "hello of a template", hello(role="template")
     yield "hello with nothing said", hello(version_min=0, version_max=0, pid=0, software="")
     yield "hello with the longest text", hello(software="s" * 255)
     yield "welcome to a client", welcome()
@@ -276,6 +297,18 @@ def valid():
     yield "retire", {"type": "retire"}
     yield "ping", {"type": "ping", "token": 0x0123456789ABCDEF}
     yield "pong", {"type": "pong", "token": U64_MAX}
+    yield "fork into a cgroup that joins another", fork()
+    yield "fork with no cgroup", fork(number=0, born=False, joins=0)
+    yield "fork with every cgroup", fork(number=U32_MAX, joins=2)
+    yield "fork that only joins", fork(born=False, joins=2)
+    yield "forked", forked()
+    yield "forked, the largest pid", forked(number=U32_MAX, pid=U32_MAX)
+    yield "forked, but failed", forked(pid=0, message="Resource temporarily unavailable")
+    yield "forked, the largest", forked(pid=0, message="m" * (1024 - 8 - 8 - 2))
+    yield "unsafe for one reason", unsafe("2 threads: one of module grpc")
+    yield "unsafe for many reasons", unsafe(*(f"finding {n}: é" for n in range(60)))
+    yield "unsafe, the largest", unsafe("f" * (1024 - 8 - 2))
+    yield "unsafe without a word", unsafe("", "")
 
 
 def bad_job(args, name=b"t"):
@@ -302,7 +335,7 @@ def invalid():
     yield "a header cut short", frame("ready")[:7]
     yield "a wrong magic", frame("ready", magic=0x54)
     yield "type 0", frame(0)
-    yield "type 19", frame(19)
+    yield "type 22", frame(22)
     yield "type 255", frame(255)
     yield "a record shorter than its size", frame("ping", ping_body, size=17)
     yield "a record longer than its size", frame("ping", ping_body, size=15)
@@ -322,6 +355,12 @@ def invalid():
                                             DESCRIPTOR)
     yield "a descriptor with a submit of two", frame("submit", submit_head + one_int * 2, 2,
                                                      DESCRIPTOR)
+    yield "fork without its descriptors' flag", frame("fork", struct.pack("<IBB", 1, 0, 0))
+    yield "terminate in a fork", frame("fork", struct.pack("<IBB", 1, 0, 0),
+                                       flags=DESCRIPTOR | TERMINATE)
+    yield "a descriptor with forked", frame("forked", struct.pack("<II", 1, 1) + text16(""),
+                                            flags=DESCRIPTOR)
+    yield "a descriptor with unsafe", frame("unsafe", text16("f"), 1, DESCRIPTOR)
     yield "terminate in a job", frame("job", job_head + text8("t") + one_int, flags=TERMINATE)
 
     # Bodies that end too early or too late.
@@ -343,6 +382,11 @@ def invalid():
     yield "a job with an ID that is only its kind", bad_job(b"\1\3")
     yield "a close with a text16 cut short", frame("close", b"\3" + struct.pack("<H", 300) + b"m")
     yield "a close with half a text16's length", frame("close", b"\3\1")
+    yield "a fork that ends before its joins", frame("fork", b"\0" * 5, flags=DESCRIPTOR)
+    yield "a fork with a byte left over", frame("fork", b"\0" * 7, flags=DESCRIPTOR)
+    yield "forked with its message cut short", frame(
+        "forked", struct.pack("<IIH", 1, 0, 5) + b"abcd")
+    yield "a finding cut short", frame("unsafe", struct.pack("<H", 5) + b"abcd", 1)
 
     # Counts.
     yield "a register of nothing", frame("register")
@@ -359,12 +403,19 @@ def invalid():
     yield "a cancel of nothing", frame("cancel")
     yield "a cancel with too small a count", frame("cancel", ping_body * 2, 1)
     yield "a cancel with too large a count", frame("cancel", ping_body, 2)
+    yield "unsafe for no reason", frame("unsafe")
+    yield "unsafe with too small a count", frame("unsafe", text16("f") * 2, 1)
+    yield "unsafe with too large a count", frame("unsafe", text16("f"), 2)
+    yield "a count in a fork", frame("fork", b"\0" * 6, 1, DESCRIPTOR)
+    yield "a count in forked", frame("forked", struct.pack("<II", 1, 1) + text16(""), 1)
     yield "accepted for nothing", frame("accepted", struct.pack("<IQ", 0, 1))
     yield "refused for nothing", frame("refused", struct.pack("<IB", 0, 1) + text16(""))
 
     # Values out of range.
     yield "role 0", frame("hello", struct.pack("<HHBI", 1, 1, 0, 1) + text8(""))
-    yield "role 3", frame("hello", struct.pack("<HHBI", 1, 1, 3, 1) + text8(""))
+    yield "role 4", frame("hello", struct.pack("<HHBI", 1, 1, 4, 1) + text8(""))
+    yield "born twice", frame("fork", struct.pack("<IBB", 1, 2, 0), flags=DESCRIPTOR)
+    yield "3 cgroups to join", frame("fork", struct.pack("<IBB", 1, 1, 3), flags=DESCRIPTOR)
     yield "101 retries", frame("register", text8("t") + struct.pack("<IIB", 0, 0, 101), 1)
     yield "254 retries", frame("register", text8("t") + struct.pack("<IIB", 0, 0, 254), 1)
     yield "priority 10", frame("submit", struct.pack("<IB", 0, 10) + text8("t") + one_int, 1)
@@ -407,6 +458,8 @@ def invalid():
     yield "a NUL in a task name", bad_job(one_int, name=b"t\0")
     yield "a NUL in a message", frame("close", b"\3" + text16(b"\0"))
     yield "a NUL in a report", frame("done", done_head + report_bytes(failure(message="a\0")))
+    yield "a NUL in a finding", frame("unsafe", text16("f") + text16(b"\0"), 2)
+    yield "bad UTF-8 in forked", frame("forked", struct.pack("<II", 1, 0) + text16(b"\xff"))
     yield "a lone continuation byte", bad_text(b"\x80")
     yield "a leading byte alone", bad_text(b"\xc3")
     yield "a leading byte before ASCII", bad_text(b"\xc3a")

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -45,6 +47,27 @@ struct Fixture {
         char buffer[2048];
         const ssize_t got = ::recv(peer.get(), buffer, sizeof buffer, MSG_DONTWAIT);
         return got < 0 ? "nothing" : std::string(buffer, static_cast<std::size_t>(got));
+    }
+    std::vector<UniqueFd> peer_takes_descriptors() const {
+        char buffer[64];
+        iovec data{buffer, sizeof buffer};
+        alignas(cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {};
+        msghdr message{};
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        std::vector<UniqueFd> taken;
+        if (::recvmsg(peer.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) > 0) {
+            if (const cmsghdr* part = CMSG_FIRSTHDR(&message)) {
+                std::vector<int> fds((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+                std::memcpy(fds.data(), CMSG_DATA(part), fds.size() * sizeof(int));
+                for (const int fd : fds) {
+                    taken.emplace_back(fd);
+                }
+            }
+        }
+        return taken;
     }
 
     asio::io_context io;
@@ -217,6 +240,32 @@ TEST_CASE_METHOD(Fixture, "one descriptor comes along and is close-on-exec", "[c
     received = receiver.receive();
     CHECK(received.frame == "without");
     CHECK_FALSE(received.descriptor);
+}
+
+TEST_CASE_METHOD(Fixture, "up to eight descriptors go with a frame, in order", "[channel]") {
+    for (const std::size_t count : {1, 4, 8}) {
+        std::vector<UniqueFd> files;
+        std::vector<int> fds;
+        for (std::size_t i = 0; i < count; ++i) {
+            files.emplace_back(::memfd_create("sent", MFD_CLOEXEC));
+            fds.push_back(files.back().get());
+        }
+        REQUIRE(channel->send("with", fds) == SendStatus::sent);
+        const std::vector<UniqueFd> received = peer_takes_descriptors();
+        REQUIRE(received.size() == count);
+        for (std::size_t i = 0; i < count; ++i) {
+            CHECK(inode(received[i].get()) == inode(fds[i]));
+        }
+    }
+    CHECK(channel->send("without", std::span<const int>()) == SendStatus::sent);
+    CHECK(peer_takes_descriptors().empty());
+}
+
+TEST_CASE_METHOD(Fixture, "nine descriptors are the sender's mistake", "[channel]") {
+    const UniqueFd file = some_file();
+    const std::vector<int> fds(9, file.get());
+    CHECK_THROWS_AS(channel->send("with", fds), std::length_error);
+    CHECK(peer_reads() == "nothing");
 }
 
 TEST_CASE_METHOD(Fixture, "more than one descriptor is none, and leaks none", "[channel]") {

@@ -58,7 +58,9 @@ TEST_CASE("the frames of the hot path cost no allocation", "[message]") {
                                 Ping{6},
                                 Refused{1, 1, Refusal::queue_full, "full"},
                                 Trim{},
-                                Retire{}};
+                                Retire{},
+                                Fork{1, true, 1},
+                                Forked{1, 4711, ""}};
     std::size_t sizes = 0;
     const std::size_t before = allocations;
     for (const Message& message : messages) {
@@ -73,9 +75,10 @@ TEST_CASE("the frames of the hot path cost no allocation", "[message]") {
 
 TEST_CASE("a message for people is cut to what its frame has room for", "[message]") {
     const std::string text(2000, 'm');
-    for (const Message& message : {Message(StartFailed{"ImportError", text}),
-                                   Message(Refused{1, 1, Refusal::unknown_task, text}),
-                                   Message(Close{Refusal::bad_frame, text})}) {
+    for (const Message& message :
+         {Message(StartFailed{"ImportError", text}),
+          Message(Refused{1, 1, Refusal::unknown_task, text}),
+          Message(Close{Refusal::bad_frame, text}), Message(Forked{1, 0, text})}) {
         const Frame frame = encode(message);
         CHECK(frame.bytes().size() == max_frame);
         decoded(frame.bytes());
@@ -124,6 +127,10 @@ TEST_CASE("what does not fit a frame is not encoded", "[message]") {
                     std::length_error);
     CHECK_THROWS_AS(encode(Cancel{false, {}}), std::length_error);
     CHECK_THROWS_AS(encode(Cancel{false, std::vector<std::uint64_t>(128, 1)}), std::length_error);
+    CHECK_THROWS_AS(encode(Fork{1, true, 3}), std::length_error);
+    CHECK_THROWS_AS(encode(Unsafe{}), std::length_error);
+    CHECK_THROWS_AS(encode(Unsafe{{std::string(1015, 'f')}}), std::length_error);
+    CHECK_THROWS_AS(encode(Unsafe{{std::string(0x10000, 'f')}}), std::length_error);
 }
 
 TEST_CASE("whatever call a submit may carry, its job's frame has room for", "[message]") {
@@ -169,7 +176,16 @@ TEST_CASE("a frame says whether a descriptor comes with it", "[message]") {
     CHECK(has_descriptor(Done{7, "\1\0", true}));
     CHECK(has_descriptor(Submit{0, 0, "t", {no_args}, true}));
     CHECK_FALSE(has_descriptor(Job{7, 1, 0, 0, "t", no_args}));
+    CHECK(has_descriptor(Fork{1, false, 0}));
     CHECK_FALSE(has_descriptor(Ping{1}));
+    CHECK_FALSE(has_descriptor(Forked{1, 1, ""}));
+}
+
+TEST_CASE("a fork says how many descriptors come with it", "[message]") {
+    CHECK(fork_descriptors(Fork{1, false, 0}) == 4);
+    CHECK(fork_descriptors(Fork{1, true, 0}) == 5);
+    CHECK(fork_descriptors(Fork{1, false, 2}) == 6);
+    CHECK(fork_descriptors(Fork{1, true, 2}) == 7);
 }
 
 TEST_CASE("an error says what is wrong and where", "[message]") {
@@ -184,6 +200,9 @@ TEST_CASE("an error says what is wrong and where", "[message]") {
     close.back() = '\xff';
     CHECK(error_of(close) ==
           "frame of 14 bytes is a bad CLOSE: a text is not UTF-8, or has a NUL, at byte 14");
+    std::string fork(encode(Fork{1, false, 0}).bytes());
+    fork[6] = 0;
+    CHECK(error_of(fork) == "frame of 14 bytes is FORK without the flag of its descriptors");
     close = std::string(encode(Accepted{0, 1, 1}).bytes());
     close[4] = 0;
     CHECK(error_of(close) == "frame of 20 bytes is ACCEPTED with a count of 0");

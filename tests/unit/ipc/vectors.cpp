@@ -68,6 +68,27 @@ json::value optional_json(const std::optional<Number>& number) {
     return number ? json::value(*number) : json::value();
 }
 
+json::value role_json(Role role) {
+    switch (role) {
+        case Role::client:
+            return "client";
+        case Role::worker:
+            return "worker";
+        case Role::template_process:
+            return "template";
+    }
+    throw std::runtime_error("a role without a name");
+}
+
+Role role_of(const json::value& name) {
+    for (const Role role : {Role::client, Role::worker, Role::template_process}) {
+        if (role_json(role) == name) {
+            return role;
+        }
+    }
+    throw std::runtime_error("unknown name " + json::serialize(name));
+}
+
 /// Reads an object's members into a message's fields; keeps the texts.
 class FieldReader {
   public:
@@ -85,6 +106,13 @@ class FieldReader {
     }
     bool flag(const char* key) const { return at(key).as_bool(); }
     std::string_view text(const char* key) const { return keep(std::string(at(key).as_string())); }
+    std::vector<std::string_view> texts(const char* key) const {
+        std::vector<std::string_view> list;
+        for (const json::value& text : at(key).as_array()) {
+            list.push_back(keep(std::string(text.as_string())));
+        }
+        return list;
+    }
     std::string_view args(const json::value& list) const {
         std::vector<Id> ids;
         for (const json::value& id : list.as_array()) {
@@ -143,8 +171,7 @@ Message read_message(const std::string& type, const FieldReader& in) {
     using u64 = std::uint64_t;
     if (type == "hello") {
         return Hello{in.number<u16>("version_min"), in.number<u16>("version_max"),
-                     in.text("role") == "worker" ? Role::worker : Role::client,
-                     in.number<u32>("pid"), in.text("software")};
+                     role_of(in.at("role")), in.number<u32>("pid"), in.text("software")};
     }
     if (type == "welcome") {
         return Welcome{in.number<u16>("version"), in.number<u32>("limit"),
@@ -225,6 +252,15 @@ Message read_message(const std::string& type, const FieldReader& in) {
     if (type == "close") {
         return Close{named<Refusal>(in.at("reason"), 1, 10), in.text("message")};
     }
+    if (type == "fork") {
+        return Fork{in.number<u32>("number"), in.flag("born"), in.number<u8>("joins")};
+    }
+    if (type == "forked") {
+        return Forked{in.number<u32>("number"), in.number<u32>("pid"), in.text("message")};
+    }
+    if (type == "unsafe") {
+        return Unsafe{in.texts("findings")};
+    }
     if (type == "ready") {
         return Ready{};
     }
@@ -241,7 +277,7 @@ json::object to_object(const Hello& m) {
     return {{"type", "hello"},
             {"version_min", m.version_min},
             {"version_max", m.version_max},
-            {"role", m.role == Role::worker ? "worker" : "client"},
+            {"role", role_json(m.role)},
             {"pid", m.pid},
             {"software", text_json(m.software)}};
 }
@@ -333,6 +369,22 @@ json::object to_object(const Ping& m) { return {{"type", "ping"}, {"token", m.to
 json::object to_object(const Pong& m) { return {{"type", "pong"}, {"token", m.token}}; }
 json::object to_object(const Close& m) {
     return {{"type", "close"}, {"reason", name_json(m.reason)}, {"message", text_json(m.message)}};
+}
+json::object to_object(const Fork& m) {
+    return {{"type", "fork"}, {"number", m.number}, {"born", m.born}, {"joins", m.joins}};
+}
+json::object to_object(const Forked& m) {
+    return {{"type", "forked"},
+            {"number", m.number},
+            {"pid", m.pid},
+            {"message", text_json(m.message)}};
+}
+json::object to_object(const Unsafe& m) {
+    json::array findings;
+    for (const std::string_view finding : m.findings) {
+        findings.push_back(text_json(finding));
+    }
+    return {{"type", "unsafe"}, {"findings", findings}};
 }
 
 std::string from_hex(std::string_view hex) {
