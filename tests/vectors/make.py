@@ -358,8 +358,7 @@ def invalid():
     yield "fork without its descriptors' flag", frame("fork", struct.pack("<IBB", 1, 0, 0))
     yield "terminate in a fork", frame("fork", struct.pack("<IBB", 1, 0, 0),
                                        flags=DESCRIPTOR | TERMINATE)
-    yield "a descriptor with forked", frame("forked", struct.pack("<II", 1, 1) + text16(""),
-                                            flags=DESCRIPTOR)
+    yield "a descriptor with forked", frame("forked", b"\1" * 8 + text16(""), flags=DESCRIPTOR)
     yield "a descriptor with unsafe", frame("unsafe", text16("f"), 1, DESCRIPTOR)
     yield "terminate in a job", frame("job", job_head + text8("t") + one_int, flags=TERMINATE)
 
