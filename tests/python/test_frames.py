@@ -54,7 +54,7 @@ def report_json(report: m.Report) -> dict[str, Any]:
 def message_json(message: m.Message) -> dict[str, Any]:
     fields = message._asdict()
     if isinstance(message, m.Hello):
-        fields["role"] = {1: "client", 2: "worker"}[message.role]
+        fields["role"] = {1: "client", 2: "worker", 3: "template"}[message.role]
     elif isinstance(message, m.Register):
         fields["tasks"] = [task._asdict() for task in message.tasks]
     elif isinstance(message, m.JobFrame):
@@ -72,6 +72,8 @@ def message_json(message: m.Message) -> dict[str, Any]:
         fields["count"] = fields.pop("jobs")
     elif isinstance(message, m.Cancel):
         fields["ids"] = list(message.ids)
+    elif isinstance(message, m.Unsafe):
+        fields["findings"] = list(message.findings)
     kinds = {"JobFrame": "job", "DoneFrame": "done", "StartFailed": "start_failed"}
     kind = kinds.get(type(message).__name__, type(message).__name__.lower())
     return {"type": kind, **fields}
@@ -103,7 +105,8 @@ def encoded(message: dict[str, Any]) -> bytes | None:
     if kind == "hello":
         if (message["version_min"], message["version_max"]) != (1, 1):
             return None
-        role = {"client": frames.CLIENT, "worker": frames.WORKER}[message["role"]]
+        roles = {"client": frames.CLIENT, "worker": frames.WORKER, "template": frames.TEMPLATE}
+        role = roles[message["role"]]
         return frames.hello(role, message["pid"], message["software"])
     if kind == "register":
         (data,) = frames.register([m.TaskInfo(**task) for task in message["tasks"]])
@@ -120,6 +123,11 @@ def encoded(message: dict[str, Any]) -> bytes | None:
         return frames.cancel(message["ids"][0], message["terminate"])
     if kind == "trimmed":
         return frames.trimmed(message["collected"])
+    if kind == "forked":
+        return frames.forked(message["number"], message["pid"], message["message"])
+    if kind == "unsafe":
+        (data,) = frames.unsafe(message["findings"])
+        return data
     if kind == "pong":
         return frames.pong(message["token"])
     if kind == "ready":
@@ -147,6 +155,7 @@ def test_every_type_that_this_side_writes_is_among_the_vectors() -> None:
     types = {vector["message"]["type"] for vector in OURS}
     assert types == {
         "hello", "register", "start_failed", "ready", "done", "submit", "cancel", "trimmed", "pong",
+        "forked", "unsafe",
     }  # fmt: skip
 
 
@@ -160,6 +169,16 @@ def test_many_tasks_are_split_over_frames() -> None:
         assert isinstance(message, m.Register)
         read += message.tasks
     assert read == tasks
+
+
+def test_many_findings_are_split_over_frames_and_a_long_one_is_cut() -> None:
+    sent = frames.unsafe(["short", "é" * 1000, "c" * 600, "d" * 600])
+    read: list[str] = []
+    for data in sent:
+        message = decode(data)
+        assert isinstance(message, m.Unsafe)
+        read += message.findings
+    assert read == ["short", "é" * 507, "c" * 600, "d" * 600]
 
 
 def test_a_failure_cuts_the_traceback_first_and_at_its_beginning() -> None:

@@ -21,6 +21,8 @@ from supervise._messages import (
     DoneFrame,
     Entry,
     Failed,
+    Fork,
+    Forked,
     Hello,
     JobFrame,
     Lost,
@@ -38,6 +40,7 @@ from supervise._messages import (
     TaskInfo,
     Trim,
     Trimmed,
+    Unsafe,
     Welcome,
 )  # fmt: skip
 
@@ -150,7 +153,9 @@ _COUNTED = (
     frames.REFUSED,
     frames.RESULT,
     frames.CANCEL,
+    frames.UNSAFE,
 )
+_MAY_CARRY = (frames.WELCOME, frames.JOB, frames.DONE, frames.FORK)
 
 
 def check_header(data: bytes) -> tuple[int, int, int]:
@@ -164,12 +169,12 @@ def check_header(data: bytes) -> tuple[int, int, int]:
         raise BadFrame(f"a frame of more than {frames.MAX_FRAME} bytes")
     if size != len(data):
         raise BadFrame(f"a frame of {len(data)} bytes that says it has {size}")
-    if not frames.HELLO <= kind <= frames.CLOSE:
+    if not frames.HELLO <= kind <= frames.UNSAFE:
         raise BadFrame(f"a frame of the unknown type {kind}")
     allowed = frames.FLAG_TERMINATE if kind == frames.CANCEL else 0
-    if kind in (frames.WELCOME, frames.JOB, frames.DONE) or (kind == frames.SUBMIT and count == 1):
+    if kind in _MAY_CARRY or (kind == frames.SUBMIT and count == 1):
         allowed = frames.FLAG_DESCRIPTOR
-    if flags & ~allowed or reserved:
+    if flags & ~allowed or reserved or (kind == frames.FORK and not flags):
         raise BadFrame(f"a frame of type {kind} with flags {flags:#04x}")
     if (count != 0) != (kind in _COUNTED):
         raise BadFrame(f"a frame of type {kind} with {count} entries")
@@ -188,7 +193,7 @@ def decode(data: bytes) -> Message:
 
 def _hello(reader: _Reader, count: int, flags: int) -> Message:
     low, high, role, pid = reader.fields(frames.HELLO_BODY)
-    if role not in (frames.CLIENT, frames.WORKER):
+    if role not in (frames.CLIENT, frames.WORKER, frames.TEMPLATE):
         raise BadFrame(f"role {role}")
     return Hello(low, high, role, pid, reader.text8())
 
@@ -276,6 +281,18 @@ def _welcome(reader: _Reader, count: int, flags: int) -> Message:
     return Welcome(version, limit, slot, incarnation, pool, software, bool(flags))
 
 
+def _fork(reader: _Reader, count: int, flags: int) -> Message:
+    number, born, joins = reader.fields(frames.FORK_BODY)
+    if born > 1 or joins > frames.MAX_JOINS:
+        raise BadFrame(f"a fork born {born} times that joins {joins} groups")
+    return Fork(number, bool(born), joins)
+
+
+def _forked(reader: _Reader, count: int, flags: int) -> Message:
+    number, pid = reader.fields(frames.FORKED_HEAD)
+    return Forked(number, pid, reader.text16())
+
+
 _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {
     frames.HELLO: _hello,
     frames.WELCOME: _welcome,
@@ -295,4 +312,7 @@ _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {
     frames.PING: lambda r, count, flags: Ping(r.u64()),
     frames.PONG: lambda r, count, flags: Pong(r.u64()),
     frames.CLOSE: lambda r, count, flags: Close(_named(frames.REASONS, r.u8(), 1, "reason"), r.text16()),
+    frames.FORK: _fork,
+    frames.FORKED: _forked,
+    frames.UNSAFE: lambda r, count, flags: Unsafe(tuple(r.text16() for _ in range(count))),
 }

@@ -14,12 +14,15 @@ MAGIC = 0x53
 
 HELLO, WELCOME, REGISTER, READY, START_FAILED, JOB, DONE, SUBMIT, ACCEPTED = range(1, 10)
 REFUSED, RESULT, CANCEL, TRIM, TRIMMED, RETIRE, PING, PONG, CLOSE = range(10, 19)
+FORK, FORKED, UNSAFE = range(19, 22)
 
-CLIENT, WORKER = 1, 2
+CLIENT, WORKER, TEMPLATE = 1, 2, 3
 FLAG_DESCRIPTOR, FLAG_TERMINATE = 1, 2
 POOLS_LIMIT = 0xFFFFFFFF
 POOLS_RETRIES = 0xFF
 MAX_RETRIES = 100
+MAX_JOINS = 2
+FORK_DESCRIPTORS = 4  # besides those that its `born` and `joins` announce
 
 REASONS = (  # from 1 up
     "queue_full",
@@ -57,6 +60,8 @@ U32 = struct.Struct("<I")
 U64 = struct.Struct("<Q")
 MARK = struct.Struct("<QQ")  # job, attempt
 HELLO_BODY = struct.Struct("<HHBI")
+FORK_BODY = struct.Struct("<IBB")
+FORKED_HEAD = struct.Struct("<II")
 LIMITS = struct.Struct("<IIB")
 
 
@@ -99,20 +104,29 @@ def hello(role: int, pid: int, software: str) -> bytes:
 
 def register(tasks: list[TaskInfo]) -> list[bytes]:
     """As many REGISTER frames as the tasks need."""
-    frames = []
-    body, count = b"", 0
-    for task in tasks:
-        entry = text8(task.name.encode()) + LIMITS.pack(
+    entries = [
+        text8(task.name.encode())
+        + LIMITS.pack(
             POOLS_LIMIT if task.soft_time_limit_ms is None else task.soft_time_limit_ms,
             POOLS_LIMIT if task.time_limit_ms is None else task.time_limit_ms,
             POOLS_RETRIES if task.retries is None else task.retries,
         )
+        for task in tasks
+    ]
+    return _packed(REGISTER, entries)
+
+
+def _packed(kind: int, entries: list[bytes]) -> list[bytes]:
+    frames = []
+    body, count = b"", 0
+    for entry in entries:
         if count and 8 + len(body) + len(entry) > MAX_FRAME:
-            frames.append(frame(REGISTER, body, count))
+            frames.append(frame(kind, body, count))
             body, count = b"", 0
         body += entry
         count += 1
-    frames.append(frame(REGISTER, body, count))
+    if count:
+        frames.append(frame(kind, body, count))
     return frames
 
 
@@ -156,3 +170,14 @@ def trimmed(collected: int) -> bytes:
 
 def pong(token: int) -> bytes:
     return frame(PONG, U64.pack(token))
+
+
+def forked(number: int, pid: int, message: str = "") -> bytes:
+    room = MAX_FRAME - 8 - FORKED_HEAD.size - 2
+    return frame(FORKED, FORKED_HEAD.pack(number, pid) + text16(head_of(clean(message), room)))
+
+
+def unsafe(findings: list[str]) -> list[bytes]:
+    """As many UNSAFE frames as the findings need; a finding too long for one is cut."""
+    entries = [text16(head_of(clean(finding), MAX_FRAME - 8 - 2)) for finding in findings]
+    return _packed(UNSAFE, entries)

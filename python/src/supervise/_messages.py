@@ -147,7 +147,23 @@ class Retire(NamedTuple):
     pass
 
 
+class Fork(NamedTuple):
+    number: int
+    born: bool  # the directory of the cgroup to be born into comes along
+    joins: int  # 0..2 control files of cgroups to join come along
+
+
+class Forked(NamedTuple):
+    number: int
+    pid: int  # 0: it failed
+    message: str
+
+
+class Unsafe(NamedTuple):
+    findings: tuple[str, ...]
+
+
 Message = Union[
     Hello, Welcome, Register, Ready, StartFailed, JobFrame, DoneFrame, Submit, Accepted, Refused,
-    Result, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close,
+    Result, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close, Fork, Forked, Unsafe,
 ]  # fmt: skip
