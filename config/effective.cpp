@@ -101,6 +101,18 @@ std::string toml_umask(unsigned umask) {
     return text;
 }
 
+std::string toml_choice(OnUnsafeFork choice) {
+    switch (choice) {
+        case OnUnsafeFork::refuse:
+            return toml_text("refuse");
+        case OnUnsafeFork::fork:
+            return toml_text("fork");
+        case OnUnsafeFork::spawn:
+            break;
+    }
+    return toml_text("spawn");
+}
+
 void write_worker_keys(Writer& out, const PoolSettings& pool) {
     out.line("kind", toml_text("python"));
     out.line("app", toml_text(pool.app));
@@ -110,6 +122,8 @@ void write_worker_keys(Writer& out, const PoolSettings& pool) {
                             : "{ min = " + std::to_string(pool.min_workers) +
                                   ", max = " + std::to_string(pool.max_workers) + " }");
     out.line("preload", pool.preload ? "true" : "false");
+    out.line("spare", std::to_string(pool.spare));
+    out.line("on_unsafe_fork", toml_choice(pool.on_unsafe_fork));
     out.line("directory", toml_text(pool.directory));
     out.line("module_path", toml_texts(pool.module_path));
     out.line("user", pool.user, toml_text);
@@ -143,6 +157,7 @@ void write_lines(Writer& out, const std::string& table, const PoolSettings& pool
     out.line("time_limit", pool.jobs.time_limit, toml_time);
     out.line("retries", std::to_string(pool.jobs.retries));
     out.line("max_clients", std::to_string(pool.jobs.max_clients));
+    out.line("window", std::to_string(pool.jobs.window));
     out.table(table + ".output");
     out.line("max_line", toml_size(pool.output.max_line));
     out.line("lines_per_second", std::to_string(pool.output.lines_per_second));

@@ -56,6 +56,17 @@ void read_workers(TableReader& table, PoolSettings& pool) {
     });
 }
 
+void read_preload(TableReader& table, PoolSettings& pool) {
+    table.boolean("preload", pool.preload);
+    pool.spare = pool.preload ? 1 : 0;
+    table.integer("spare", pool.spare, {0, 64});
+    std::string word = "spawn";
+    table.choice("on_unsafe_fork", word, {"spawn", "refuse", "fork"});
+    pool.on_unsafe_fork = word == "refuse" ? OnUnsafeFork::refuse
+                          : word == "fork" ? OnUnsafeFork::fork
+                                           : OnUnsafeFork::spawn;
+}
+
 void read_kind(TableReader& table) {
     std::string kind = "python";
     table.choice("kind", kind, {"python", "celery"});
@@ -222,6 +233,7 @@ void read_jobs(TableReader& table, JobSettings& out) {
         jobs.time("time_limit", out.time_limit, {10ms, 30 * day});
         jobs.integer("retries", out.retries, {0, 100});
         jobs.integer("max_clients", out.max_clients, {1, 100'000});
+        jobs.integer("window", out.window, {1, 64});
     });
 }
 
@@ -280,7 +292,7 @@ void read_pool(TableReader& table, PoolSettings& pool, const std::string& base) 
         read_path(table, "python", base, pool.python);
     }
     read_workers(table, pool);
-    table.boolean("preload", pool.preload);
+    read_preload(table, pool);
     pool.directory = base;
     read_path(table, "directory", base, pool.directory);
     table.texts("module_path", pool.module_path, most_folders);

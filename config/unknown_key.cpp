@@ -11,7 +11,7 @@ namespace supervise::config {
 namespace {
 
 /// What other programs call these keys; right of it the path that ours has.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 12> other_names{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 16> other_names{{
     {"concurrency", "pool.NAME.workers"},
     {"processes", "pool.NAME.workers"},
     {"module", "pool.NAME.app"},
@@ -20,6 +20,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> other_na
     {"chdir", "pool.NAME.directory"},
     {"env", "pool.NAME.environment"},
     {"rlimits", "pool.NAME.limits"},
+    {"preload_app", "pool.NAME.preload"},
+    {"standby", "pool.NAME.spare"},
+    {"prefetch", "pool.NAME.jobs.window"},
+    {"prefetch_multiplier", "pool.NAME.jobs.window"},
     {"max_requests", "pool.NAME.recycle.max_tasks"},
     {"max_tasks_per_child", "pool.NAME.recycle.max_tasks"},
     {"max_memory_per_child", "pool.NAME.recycle.max_rss"},

@@ -165,8 +165,9 @@ class Validation {
                                          ", which is not there: " + std::strerror(errno));
             }
         }
-        if (pool.preload) {
-            warning("preload", "has no effect yet: this version spawns each worker plainly");
+        if (pool.on_unsafe_fork != OnUnsafeFork::spawn && !pool.preload) {
+            warning("on_unsafe_fork",
+                    "has no effect without preload = true: nothing is forked then");
         }
         if (pool.min_workers > pool.max_workers) {
             error("workers.min", '=' + (' ' + std::to_string(pool.min_workers)) +
@@ -249,11 +250,16 @@ class Validation {
             error("memory.budget", size_pair(*budget, key, *line) +
                                        "one worker alone may grow to that: write at least " +
                                        in_quotes(format_size(*line)));
-        } else if (line && *budget / pool.min_workers < *line) {
+        } else if (line && *budget / (pool.min_workers + pool.spare) < *line) {
             warning("memory.budget", "= " + in_quotes(format_size(*budget)) + " is less than " +
-                                         std::to_string(pool.min_workers) + " workers at " + key +
-                                         " = " + in_quotes(format_size(*line)) + " take together");
+                                         worker_count(pool) + " at " + key + " = " +
+                                         in_quotes(format_size(*line)) + " take together");
         }
+    }
+
+    static std::string worker_count(const PoolSettings& pool) {
+        return std::to_string(pool.min_workers) + (pool.min_workers == 1 ? " worker" : " workers") +
+               (pool.spare == 0 ? "" : " and " + std::to_string(pool.spare) + " spare");
     }
 
     static std::string size_pair(std::uint64_t value, const std::string& key, std::uint64_t other) {
@@ -269,6 +275,13 @@ class Validation {
                                               " must be less than jobs.time_limit = " +
                                               in_quotes(format_time(*jobs.time_limit)) +
                                               ", which ends the job");
+        }
+        if (jobs.window > 1 && (jobs.soft_time_limit || jobs.time_limit)) {
+            warning("jobs.window",
+                    "= " + std::to_string(jobs.window) + " holds only for tasks without a " +
+                        "time limit, and " +
+                        (jobs.time_limit ? "jobs.time_limit" : "jobs.soft_time_limit") +
+                        " gives one to each task that sets none: leave one of the two out");
         }
         const RestartSettings& restart = pool.restart;
         if (restart.backoff_first > restart.backoff_most) {

@@ -26,7 +26,7 @@ struct RecycleSettings {
 
 struct MemorySettings {
     std::optional<std::uint64_t> hard;    ///< bytes of private memory: the job is stopped at once
-    std::optional<std::uint64_t> budget;  ///< bytes for the whole pool, one spare included
+    std::optional<std::uint64_t> budget;  ///< bytes: the whole pool, template and spares included
     int oom_score_adj = 500;              ///< -1000..1000, see proc(5)
     bool operator==(const MemorySettings&) const = default;
 };
@@ -47,6 +47,9 @@ struct JobSettings {
     std::optional<Milliseconds> time_limit;
     unsigned retries = 0;          ///< 0..100 more attempts after a failed or lost one
     unsigned max_clients = 2'000;  ///< connections at a time
+    /// 1..64 jobs handed to a worker at a time. More than one is for short jobs: they wait in the
+    /// worker's socket instead of the queue. A task with a time limit is never put behind another.
+    unsigned window = 1;
     bool operator==(const JobSettings&) const = default;
 };
 
@@ -65,6 +68,14 @@ struct ResourceLimit {
     bool operator==(const ResourceLimit&) const = default;
 };
 
+/// What to do when the application makes forking unsafe: it started threads, holds a CUDA context
+/// or has connections open when the template has imported it.
+enum class OnUnsafeFork {
+    spawn,   ///< start the workers plainly, and say so
+    refuse,  ///< the pool does not run
+    fork,    ///< say so, and fork all the same
+};
+
 struct PoolSettings {
     std::string name;
     std::string app;        ///< module that the worker imports
@@ -74,8 +85,12 @@ struct PoolSettings {
     std::map<std::string, std::string> environment;  ///< added to the supervisor's own
     unsigned min_workers = 1;
     unsigned max_workers = 1;  ///< equal to min_workers: a fixed size
-    bool preload = false;
-    std::optional<std::string> user;  ///< name or number; needs root
+    bool preload = false;      ///< import the app once, in a template, and fork workers from it
+    /// 0..64 ready workers beside the slots, forked or spawned as the others are. A config file's
+    /// default is 1 with preload.
+    unsigned spare = 0;
+    OnUnsafeFork on_unsafe_fork = OnUnsafeFork::spawn;  ///< matters with preload only
+    std::optional<std::string> user;                    ///< name or number; needs root
     std::optional<std::string> group;
     std::optional<unsigned> umask;
     std::vector<ResourceLimit> limits;

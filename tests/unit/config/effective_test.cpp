@@ -31,6 +31,9 @@ Settings full_settings() {
     pool.environment = {{"A", "\"x\"\n\t\x7f\\ é"}, {"B.C", ""}};
     pool.min_workers = 2;
     pool.max_workers = 8;
+    pool.preload = true;
+    pool.spare = 3;
+    pool.on_unsafe_fork = OnUnsafeFork::refuse;
     pool.umask = 027;
     pool.limits = {{RLIMIT_NOFILE, "nofile", 64},
                    {RLIMIT_CORE, "core", UINT64_MAX},
@@ -42,7 +45,7 @@ Settings full_settings() {
     pool.recycle = {1'000, 1.0 / 3, 512ULL << 20, 400'000'001, 6h, 90min};
     pool.memory = {1ULL << 30, 6ULL << 30, 800};
     pool.restart = {7ms, 1h, 0, 90s};
-    pool.jobs = {7, 250ms, 1'500ms, 3, 11};
+    pool.jobs = {7, 250ms, 1'500ms, 3, 11, 1};
     pool.output = {100, 12};
     settings.pools = {pool};
     pool = {};
@@ -50,6 +53,7 @@ Settings full_settings() {
     pool.app = "alone";
     pool.python = "python3";
     pool.directory = "/tmp";
+    pool.jobs.window = 5;  // which does not go with the other's time limits
     settings.pools.push_back(pool);
     return settings;
 }
@@ -94,6 +98,17 @@ TEST_CASE("every setting is written: a change of any of them changes the text",
     with(&PoolSettings::environment);
     with(&PoolSettings::umask);
     with(&PoolSettings::clients);
+    with(&PoolSettings::preload);
+    with(&PoolSettings::spare);
+
+    Settings forked = defaults;
+    forked.pools[0].preload = true;
+    forked.pools[0].spare = 0;  // a file's default would be 1
+    for (const OnUnsafeFork choice :
+         {OnUnsafeFork::spawn, OnUnsafeFork::refuse, OnUnsafeFork::fork}) {
+        forked.pools[0].on_unsafe_fork = choice;
+        CHECK(reload(forked).settings == forked);
+    }
 }
 
 TEST_CASE("pools keep the file's order", "[config][effective]") {
@@ -127,6 +142,8 @@ app = "mail.tasks"
 python = "python3"
 workers = 4
 preload = false
+spare = 0
+on_unsafe_fork = "spawn"
 directory = "/tmp"
 module_path = []
 clients = []
@@ -150,6 +167,7 @@ period = "1m"
 queue_limit = 10000
 retries = 0
 max_clients = 2000
+window = 1
 
 [pool.mail.output]
 max_line = "4K"

@@ -139,13 +139,34 @@ TEST_CASE("a file that cannot be read is one error that says why", "[config][loa
     }
 }
 
+TEST_CASE("a pool has a spare by default only where it can be forked", "[config][load]") {
+    CHECK_FALSE(only_pool(load_pool("")).preload);
+    CHECK(only_pool(load_pool("")).spare == 0);
+    CHECK(only_pool(load_pool("spare = 64")).spare == 64);
+    CHECK(only_pool(load_pool("preload = true")).preload);
+    CHECK(only_pool(load_pool("preload = true")).spare == 1);
+    CHECK(only_pool(load_pool("spare = 0\npreload = true")).spare == 0);
+}
+
+TEST_CASE("what follows unsafe forking is one of three words", "[config][load]") {
+    const auto choice = [](const std::string& line) {
+        const config::Loaded loaded = load_pool("preload = true\n" + line);
+        CHECK(loaded.report() == "");
+        return only_pool(loaded).on_unsafe_fork;
+    };
+    CHECK(choice("") == OnUnsafeFork::spawn);
+    CHECK(choice("on_unsafe_fork = 'spawn'") == OnUnsafeFork::spawn);
+    CHECK(choice("on_unsafe_fork = 'refuse'") == OnUnsafeFork::refuse);
+    CHECK(choice("on_unsafe_fork = 'fork'") == OnUnsafeFork::fork);
+}
+
 TEST_CASE("warnings alone are no error", "[config][load]") {
-    const config::Loaded loaded = load_pool("preload = true");
+    const config::Loaded loaded = load_pool("on_unsafe_fork = 'fork'");
     CHECK(loaded.report() ==
-          "workers.toml:3:11: warning: preload has no effect yet: this version spawns each worker "
-          "plainly\n");
+          "workers.toml:3:18: warning: on_unsafe_fork has no effect without preload = true: "
+          "nothing is forked then\n");
     CHECK_FALSE(loaded.has_errors());
-    CHECK(only_pool(loaded).preload);
+    CHECK(only_pool(loaded).on_unsafe_fork == OnUnsafeFork::fork);
 }
 
 TEST_CASE("a megabyte of rubbish gives its hundred errors quickly", "[config][load]") {

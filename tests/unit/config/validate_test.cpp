@@ -152,6 +152,37 @@ TEST_CASE("equal values are in order where they may be", "[config][validate]") {
                ContainsSubstring("jobs.soft_time_limit = \"1s\" must be less"));
 }
 
+TEST_CASE("a window beside a time limit for every task is doubtful", "[config][validate]") {
+    Settings settings = good_settings();
+    JobSettings& jobs = settings.pools[0].jobs;
+    jobs.window = 4;
+    CHECK(problems(settings, root_host) == "");
+    jobs.soft_time_limit = 1s;
+    CHECK(problems(settings, root_host) ==
+          "w:1:1: warning: jobs.window = 4 holds only for tasks without a time limit, and "
+          "jobs.soft_time_limit gives one to each task that sets none: leave one of the two out\n");
+    jobs.time_limit = 2s;
+    CHECK_THAT(problems(settings, root_host), ContainsSubstring("and jobs.time_limit gives one"));
+    jobs.window = 1;
+    CHECK(problems(settings, root_host) == "");
+}
+
+TEST_CASE("a budget that holds the workers but not their spares is doubtful",
+          "[config][validate]") {
+    Settings settings = good_settings();
+    PoolSettings& pool = settings.pools[0];
+    pool.recycle.max_private = 100ULL << 20;
+    pool.memory.budget = 200ULL << 20;
+    pool.min_workers = pool.max_workers = 2;
+    CHECK(problems(settings, root_host) == "");
+    pool.spare = 1;
+    CHECK(problems(settings, root_host) ==
+          "w:1:1: warning: memory.budget = \"200M\" is less than 2 workers and 1 spare at "
+          "recycle.max_private = \"100M\" take together\n");
+    pool.min_workers = pool.max_workers = 1;
+    CHECK(problems(settings, root_host) == "");
+}
+
 TEST_CASE("users and groups are names that exist, or numbers that are possible",
           "[config][validate]") {
     CHECK(config::user_exists("root"));
