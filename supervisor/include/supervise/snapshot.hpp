@@ -10,7 +10,7 @@ namespace supervise {
 
 /// What `supervise status` shows; plain values, taken in one go.
 struct WorkerSnapshot {
-    unsigned slot = 0;  ///< from 1
+    unsigned slot = 0;  ///< from 1; 0: a spare, which has no slot yet
     std::uint32_t incarnation = 0;
     int pid = 0;
     std::string state;  ///< spawning, starting, idle, busy, retiring
@@ -22,6 +22,20 @@ struct WorkerSnapshot {
     std::uint64_t private_bytes = 0;
     unsigned generation = 1;
     bool successor = false;  ///< warm, waiting for the slot
+};
+
+/// A process that has imported the application and forks workers.
+struct TemplateSnapshot {
+    std::string state;        ///< starting, ready, failed, unsafe, refused, retiring
+    unsigned generation = 1;  ///< which its workers are of, too
+    int pid = 0;              ///< 0 when it has gone
+    double age_seconds = 0;   ///< since launch
+    std::uint64_t rss_bytes = 0;
+    std::uint64_t private_bytes = 0;
+    std::uint64_t forks = 0;            ///< workers that it has forked
+    unsigned workers = 0;               ///< of these, how many live
+    std::string error;                  ///< why it failed; else empty
+    std::vector<std::string> findings;  ///< what makes forking unsafe; empty: nothing was found
 };
 
 struct JobCounts {
@@ -45,6 +59,10 @@ struct PoolSnapshot {
     std::string advice;  ///< when not healthy: what happened and the next step; else empty
     unsigned workers_wanted = 0;
     std::vector<WorkerSnapshot> workers;
+    unsigned generation = 1;  ///< that workers which start now are of
+    /// The newest first; empty without preload. An old one stays as long as it has workers.
+    std::vector<TemplateSnapshot> templates;
+    std::uint64_t template_forks = 0;  ///< since the start, also by templates that have gone
     JobCounts jobs;
     AttemptCounts attempts;
     std::map<std::string, std::uint64_t> recycles;  ///< by reason
