@@ -1,4 +1,4 @@
-"""A real worker process, with the test as its supervisor at the other end of descriptor 3."""
+"""Real worker processes, with the test as their supervisor at the other end of the channel."""
 
 from __future__ import annotations
 
@@ -26,33 +26,30 @@ def job_frame(job: int, task: str, *ids: Any, attempt: int = 1, soft: int = 0, d
     return frames.frame(frames.JOB, head + frames.text8(task.encode()) + _ids.encode_args(ids))
 
 
-class WorkerProcess:
-    def __init__(self, folder: Path, source: str, app: str = "app", mark: Optional[int] = None) -> None:
+class Peer:
+    """A child of the test that speaks the worker's protocol. Made with pid 0, it is set later."""
+
+    def __init__(self, folder: Path, stderr: str) -> None:
         self.folder = folder
-        self.mark = mark
-        (folder / f"{app}.py").write_text("import supervise\n" + textwrap.dedent(source))
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel = ours
-        ours.settimeout(SECONDS)
-        out_read, out_write = os.pipe()
+        self.pid = 0
+        self.channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.channel.settimeout(SECONDS)
+        out_read, self._out = os.pipe()
         self.stdout = os.fdopen(out_read)
-        self._stderr = folder / "stderr"
-        with self._stderr.open("wb") as errors:
-            self.pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, str(MAIN), app, "--path", str(folder)],
-                {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
-                    (os.POSIX_SPAWN_DUP2, out_write, 1),
-                    (os.POSIX_SPAWN_DUP2, errors.fileno(), 2),
-                ],
-            )
-        theirs.close()
-        os.close(out_write)
+        self._stderr = folder / stderr
+        self._errors = os.open(self._stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.status: Optional[int] = None
 
-    def __enter__(self) -> WorkerProcess:
+    def inherited(self) -> list[int]:
+        """Its channel, standard output and standard error."""
+        return [self._theirs.fileno(), self._out, self._errors]
+
+    def close_inherited(self) -> None:
+        self._theirs.close()
+        os.close(self._out)
+        os.close(self._errors)
+
+    def __enter__(self) -> Any:
         return self
 
     def __exit__(
@@ -69,8 +66,62 @@ class WorkerProcess:
 
     def receive(self) -> m.Message:
         data = self.channel.recv(1025)
-        assert data, f"the worker hung up: {self.stderr()}"
+        assert data, f"the process hung up: {self.stderr()}"
         return decode(data)
+
+    def send(self, kind: int, body: bytes = b"") -> None:
+        self.channel.send(frames.frame(kind, body))
+
+    def begin(self, job: int, task: str, *ids: Any, **times: int) -> None:
+        self.channel.send(job_frame(job, task, *ids, **times))
+
+    def report(self, job: int) -> m.Report:
+        message = self.receive()
+        assert isinstance(message, m.DoneFrame), message
+        assert message.id == job
+        return message.report
+
+    def run(self, job: int, task: str, *ids: Any, **times: int) -> m.Report:
+        self.begin(job, task, *ids, **times)
+        return self.report(job)
+
+    def result(self, task: str, *ids: Any) -> Any:
+        """Runs a job that must not fail."""
+        report = self.run(1, task, *ids)
+        assert isinstance(report, m.Done), report
+        return report.id
+
+    def exit_code(self) -> int:
+        """Waits for the end; minus the signal's number for a death by signal."""
+        if self.status is None:
+            _, self.status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(self.status)
+
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+
+class WorkerProcess(Peer):
+    """A spawned one. `options` are more arguments of its script."""
+
+    options: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path, source: str, app: str = "app", mark: Optional[int] = None) -> None:
+        super().__init__(folder, "stderr")
+        self.mark = mark
+        (folder / f"{app}.py").write_text("import supervise\n" + textwrap.dedent(source))
+        channel, out, errors = self.inherited()
+        self.pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, str(MAIN), app, "--path", str(folder), *self.options],
+            {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, channel, 3),
+                (os.POSIX_SPAWN_DUP2, out, 1),
+                (os.POSIX_SPAWN_DUP2, errors, 2),
+            ],
+        )
+        self.close_inherited()
 
     def welcome(self) -> m.Hello:
         hello = self.receive()
@@ -93,28 +144,3 @@ class WorkerProcess:
                 return tasks
             assert isinstance(message, m.Register), message
             tasks += message.tasks
-
-    def send(self, kind: int, body: bytes = b"") -> None:
-        self.channel.send(frames.frame(kind, body))
-
-    def begin(self, job: int, task: str, *ids: Any, **times: int) -> None:
-        self.channel.send(job_frame(job, task, *ids, **times))
-
-    def report(self, job: int) -> m.Report:
-        message = self.receive()
-        assert isinstance(message, m.DoneFrame), message
-        assert message.id == job
-        return message.report
-
-    def run(self, job: int, task: str, *ids: Any, **times: int) -> m.Report:
-        self.begin(job, task, *ids, **times)
-        return self.report(job)
-
-    def exit_code(self) -> int:
-        """Waits for the end; minus the signal's number for a death by signal."""
-        if self.status is None:
-            _, self.status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(self.status)
-
-    def stderr(self) -> str:
-        return self._stderr.read_text()

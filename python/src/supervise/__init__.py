@@ -1,6 +1,7 @@
 """Tasks, the worker's loop, and clients of supervise, the process supervisor.
 
-In the application: `@supervise.task`, `supervise.current_job()`. In whoever has work for it:
+In the application: `@supervise.task`, `supervise.current_job()`, `@supervise.before_fork` and
+`@supervise.after_fork`. In whoever has work for it:
 `supervise.Client`, `supervise.AsyncClient`, `supervise.Executor`.
 """
 
@@ -20,6 +21,7 @@ from supervise._errors import (
     SuperviseError,
     TooLarge,
 )
+from supervise._hooks import after_fork, before_fork
 from supervise._ids import Id
 from supervise._task import task
 from supervise._version import VERSION as __version__
@@ -50,6 +52,8 @@ __all__ = [
     "TooLarge",
     "WaitTimeout",
     "__version__",
+    "after_fork",
+    "before_fork",
     "current_job",
     "task",
 ]

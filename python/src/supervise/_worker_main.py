@@ -1,5 +1,6 @@
-"""The script that the supervisor runs: PYTHON _worker_main.py APP [--path DIR]...
+"""The script that the supervisor runs: PYTHON _worker_main.py APP [--path DIR]... [--pool NAME] [--template]
 
+A worker, or with --template one that forks workers. The pool's name is for the process's title.
 Loads this very package from its own folder, whatever sys.path has by the same name, and leaves
 sys.path to the application: the --path folders, the working directory, then the interpreter's own.
 """
@@ -22,33 +23,37 @@ def load_package() -> None:
 
 
 def parse(arguments: list) -> tuple:  # type: ignore[type-arg]
-    app, paths, rest = "", [], list(arguments)
+    app, paths, pool, template, rest = "", [], "", False, list(arguments)
     while rest:
         word = rest.pop(0)
         if word == "--path" and rest:
             paths.append(rest.pop(0))
+        elif word == "--pool" and rest:
+            pool = rest.pop(0)
+        elif word == "--template":
+            template = True
         elif not app and not word.startswith("-"):
             app = word
         else:
             app = ""
             break
     if not app:
-        sys.stderr.write("usage: _worker_main.py APP [--path DIR]...\n")
+        sys.stderr.write("usage: _worker_main.py APP [--path DIR]... [--pool NAME] [--template]\n")
         sys.exit(64)
-    return app, paths
+    return app, paths, pool, template
 
 
 def main() -> None:
-    app, paths = parse(sys.argv[1:])
+    app, paths, pool, template = parse(sys.argv[1:])
     # Python puts a script's folder first; this one's has modules of the package.
     if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(HERE):
         del sys.path[0]
     load_package()
-    from supervise import _worker
+    from supervise import _process
 
     sys.path[:0] = [*paths, os.getcwd()]
     del sys.argv[1:]
-    _worker.main(app)
+    _process.main(app, pool, template)
 
 
 if __name__ == "__main__":

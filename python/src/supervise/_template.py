@@ -1,0 +1,157 @@
+"""The template: imports the application once and forks workers on request, as ipc/PROTOCOL.md says.
+
+It has one thread and runs no job. Its workers are the supervisor's children, and live on without it.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import socket
+import sys
+from typing import Callable, Optional
+
+from supervise import _decode, _fork_safety, _hooks, _leave, _output, _start
+from supervise import _frames as frames
+from supervise import _messages as messages
+from supervise._fork import Forker, Unavailable
+from supervise._import_watch import ImportWatch
+from supervise._process_title import ProcessTitle
+from supervise._worker import Tasks, Worker, install_early_signals, offered_tasks
+
+_MOST_DESCRIPTORS = frames.FORK_DESCRIPTORS + 1 + frames.MAX_JOINS
+
+
+class Template:
+    def __init__(self, channel: socket.socket, title: Optional[ProcessTitle]) -> None:
+        self._channel = channel
+        self._title = title
+        self._forker: Optional[Forker] = None
+        self._why_not = ""
+        self._tasks: Tasks = {}
+        self._seeders: list[Callable[[], object]] = []
+        self._collects = True
+
+    def run(self, app: str) -> int:
+        """The whole life, also that of each worker that it forks; returns the exit code."""
+        return _start.exit_code_of(lambda: self._live(app))
+
+    def _live(self, app: str) -> None:
+        install_early_signals()
+        inherited = _fork_safety.open_sockets()
+        _start.greet(self._channel, frames.TEMPLATE)
+        # Collecting while importing would leave holes in the pages that the workers share. The
+        # threshold and not gc.disable(): the application may call that, too.
+        thresholds = gc.get_threshold()
+        gc.set_threshold(0)
+        with ImportWatch() as watch:
+            _start.import_app(self._channel, app)
+            _start.run_hooks(self._channel, _hooks.before, "before_fork")
+        findings = _fork_safety.findings(watch, inherited)
+        try:
+            self._forker = Forker()
+        except Unavailable as error:
+            self._why_not = str(error)
+            findings.append(self._why_not)
+        self._prepare()
+        self._freeze(thresholds)
+        _start.announce(self._channel, findings)
+        self._serve()
+
+    def _prepare(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the application made of it
+        self._tasks = offered_tasks()
+        numpy_random = sys.modules.get("numpy.random")
+        if numpy_random is not None:
+            self._seeders.append(numpy_random.seed)
+        _hold_low_descriptors()
+        _leave.note_frozen_files()
+
+    def _freeze(self, thresholds: tuple[int, int, int]) -> None:
+        self._collects = gc.isenabled()
+        gc.disable()
+        if not gc.get_threshold()[0]:  # the application has set none of its own
+            gc.set_threshold(*thresholds)
+        gc.collect()
+        gc.freeze()
+
+    def _serve(self) -> None:
+        while True:
+            frame, descriptors, flags, _ = socket.recv_fds(
+                self._channel, frames.MAX_FRAME + 1, _MOST_DESCRIPTORS + 1, socket.MSG_CMSG_CLOEXEC
+            )
+            if not frame:
+                return
+            message = _decode.decode(frame)
+            if isinstance(message, messages.Fork):
+                self._fork(message, descriptors, lost=bool(flags & socket.MSG_CTRUNC))
+            elif isinstance(message, messages.Ping):
+                self._channel.send(frames.pong(message.token))
+            elif isinstance(message, messages.Retire):
+                return
+            elif isinstance(message, messages.Close):
+                reason = f"the supervisor closed the channel: {message.message}"
+                raise _start.End(_start.EXIT_PROTOCOL, reason)
+            else:
+                raise messages.BadFrame(f"a {type(message).__name__}, which is not for a template")
+
+    def _fork(self, request: messages.Fork, descriptors: list[int], lost: bool) -> None:
+        wanted = frames.FORK_DESCRIPTORS + request.born + request.joins
+        if len(descriptors) != wanted and not lost:
+            raise messages.BadFrame(f"a FORK with {len(descriptors)} descriptors instead of {wanted}")
+        _output.flush()  # what is in a buffer at a fork would be printed twice
+        try:
+            if lost:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            if self._forker is None:
+                raise OSError(errno.ENOSYS, self._why_not)
+            group = descriptors[frames.FORK_DESCRIPTORS] if request.born else None
+            pid = self._forker.fork(group, joins=descriptors[wanted - request.joins :])
+        except OSError as error:
+            answer = frames.forked(request.number, 0, f"fork: {error.strerror}")
+        else:
+            if pid == 0:
+                raise _start.End(self._live_as_worker(descriptors))
+            answer = frames.forked(request.number, pid)
+        self._channel.send(answer)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _live_as_worker(self, descriptors: list[int]) -> int:
+        """In the child: the rest of its life."""
+        channel, mark, out, err = descriptors[: frames.FORK_DESCRIPTORS]
+        os.dup2(channel, _start.CHANNEL, inheritable=False)  # our socket object is now its channel
+        worker = Worker(self._channel)
+        try:
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            worker.take_mark(mark)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            os.setsid()
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            assert self._forker is not None
+            if self._forker.join_error is not None:
+                raise self._forker.join_error
+            if self._title is not None:
+                self._title.set("worker")
+            for seed in self._seeders:
+                seed()
+            if self._collects:
+                gc.enable()
+        except BaseException as error:
+            raise _start.setting_up_failed(self._channel, error) from None
+        return worker.run_forked(self._tasks)
+
+
+def _hold_low_descriptors() -> None:
+    """The application may have closed one of 0 to 3. No descriptor of a request must take its place,
+    where a worker puts its own."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > _start.CHANNEL:
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)
