@@ -164,6 +164,14 @@ ApiResult<unsigned> Supervisor::Impl::recycle(const std::string& name,
     return (*pool)->recycle(slot);
 }
 
+ApiResult<unsigned> Supervisor::Impl::renew_template(const std::string& name) {
+    const ApiResult<Pool*> pool = find(name);
+    if (!pool) {
+        return pool.error();
+    }
+    return (*pool)->renew_template();
+}
+
 ApiResult<void> Supervisor::Impl::scale(const std::string& name, unsigned workers) {
     const ApiResult<Pool*> pool = find(name);
     if (!pool) {
@@ -242,14 +250,23 @@ ApiResult<ReloadReport> Supervisor::Impl::reload() {
     ReloadReport report;
     report.changes = describe_changes(settings_, settings);
     try {
-        apply(std::move(settings));
+        const std::vector<std::string> more = apply(std::move(settings));
+        report.changes.insert(report.changes.end(), more.begin(), more.end());
     } catch (const StartError& error) {
         return ApiError{500, "failed", error.what()};
     }
     return report;
 }
 
-void Supervisor::Impl::apply(Settings settings) {
+/// A reload is for changed code, too, which a template would never see.
+std::string Supervisor::Impl::renew_for_reload(Pool& pool) {
+    const ApiResult<unsigned> generation = pool.renew_template();
+    return "pool " + pool.settings().name + ": its template " +
+           (generation ? "imports the application anew"
+                       : "stays as it is: " + generation.error().message);
+}
+
+std::vector<std::string> Supervisor::Impl::apply(Settings settings) {
     const auto find_in = [](const Settings& file, const std::string& name) -> const PoolSettings* {
         for (const PoolSettings& pool : file.pools) {
             if (pool.name == name) {
@@ -269,6 +286,7 @@ void Supervisor::Impl::apply(Settings settings) {
     if (lets_others_in(settings)) {
         runtime_dir_->let_others_in();
     }
+    std::vector<std::string> done;
     for (Pool& pool : pools_) {
         const std::string& name = pool.settings().name;
         const PoolSettings* before = find_in(settings_, name);
@@ -284,6 +302,8 @@ void Supervisor::Impl::apply(Settings settings) {
                 next.max_workers = pool.settings().max_workers;
             }
             pool.apply(std::move(next));
+        } else if (before != nullptr && after->preload) {
+            done.push_back(renew_for_reload(pool));
         }
     }
     for (auto pool = added.begin(); pool != added.end(); ++pool) {
@@ -291,6 +311,7 @@ void Supervisor::Impl::apply(Settings settings) {
     }
     pools_.splice(pools_.end(), added);
     settings_ = std::move(settings);
+    return done;
 }
 
 void Supervisor::Impl::reload_and_log() {
@@ -316,6 +337,16 @@ void Supervisor::Impl::log_state() {
                                           {"failed", pool.jobs.failed},
                                           {"lost", pool.jobs.lost},
                                           {"dead", pool.jobs.dead}});
+        for (const TemplateSnapshot& each : pool.templates) {
+            hooks_.logger.info("state.template", {{"pool", pool.name},
+                                                  {"generation", each.generation},
+                                                  {"pid", each.pid},
+                                                  {"state", each.state},
+                                                  {"forks", each.forks},
+                                                  {"workers", each.workers},
+                                                  {"rss", each.rss_bytes},
+                                                  {"private", each.private_bytes}});
+        }
         for (const WorkerSnapshot& worker : pool.workers) {
             hooks_.logger.info("state.worker", {{"pool", pool.name},
                                                 {"slot", worker.slot},

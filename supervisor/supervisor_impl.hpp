@@ -31,6 +31,7 @@ class Supervisor::Impl final : public ControlApi {
                                                               std::vector<ipc::Id> ids,
                                                               unsigned priority) override;
     ApiResult<unsigned> recycle(const std::string& pool, std::optional<unsigned> slot) override;
+    ApiResult<unsigned> renew_template(const std::string& pool) override;
     ApiResult<void> scale(const std::string& pool, unsigned workers) override;
     ApiResult<void> pause(const std::string& pool) override;
     ApiResult<void> resume(const std::string& pool) override;
@@ -46,7 +47,9 @@ class Supervisor::Impl final : public ControlApi {
     boost::asio::awaitable<void> run_pool(std::list<Pool>::iterator pool);
     boost::asio::awaitable<void> keep_house();
     void sweep_orphans();
-    void apply(Settings settings);
+    /// Returns what it does besides taking over the settings, for people.
+    std::vector<std::string> apply(Settings settings);
+    static std::string renew_for_reload(Pool& pool);
     void config_error(const std::string& message);
     ApiResult<Pool*> find(const std::string& pool);
     ApiResult<JobId> submit_for(Submitter* submitter, const std::string& pool,

@@ -114,9 +114,11 @@ void Parser::add_submit() {
 }
 
 void Parser::add_pool_commands() {
-    add(Command::recycle, "recycle", "replace workers, without a gap", recycle_footer)
-        ->add_option("target", target_, "POOL, or POOL/SLOT")
-        ->required();
+    CLI::App* recycle =
+        add(Command::recycle, "recycle", "replace workers, without a gap", recycle_footer);
+    recycle->add_option("target", target_, "POOL, or POOL/SLOT")->required();
+    recycle->add_flag("--template", line_.renew_template,
+                      "import the application anew, and let all workers follow");
     CLI::App* scale = add(Command::scale, "scale", "set a pool's number of workers", scale_footer);
     scale->add_option("pool", line_.pool, "the pool")->required();
     scale->add_option("workers", line_.workers, "how many")->required()->check(CLI::Range(0, 1024));
@@ -233,6 +235,10 @@ void Parser::finish_target() {
         line_.slot = whole_number<unsigned>(target_.substr(slash + 1));
         if (!line_.slot || *line_.slot == 0 || line_.pool.empty()) {
             throw CLI::ValidationError(target_ + " is not POOL/SLOT; slots count from 1");
+        }
+        if (line_.renew_template) {
+            throw CLI::ValidationError("a template is the whole pool's: write " + line_.pool +
+                                       " --template, without a slot");
         }
     } else if (line_.command == Command::recycle) {
         line_.pool = target_;

@@ -37,6 +37,7 @@ struct CommandLine {
     bool wait = false;
     std::optional<double> timeout;  ///< seconds
     std::optional<unsigned> slot;
+    bool renew_template = false;  ///< recycle; then without a slot
     unsigned workers = 0;
     std::uint64_t job = 0;  ///< why: when there is no pool
 };

@@ -254,6 +254,9 @@ int Talk::change_pool() {
             if (line_.slot) {
                 body["slot"] = *line_.slot;
             }
+            if (line_.renew_template) {
+                body["template"] = true;
+            }
             break;
         case Command::scale:
             act = "scale";
@@ -266,7 +269,11 @@ int Talk::change_pool() {
     if (const int* code = std::get_if<int>(&done)) {
         return *code;
     }
-    if (line_.command == Command::recycle) {
+    if (line_.renew_template) {
+        streams_.out << "pool " << line_.pool << ": generation "
+                     << control::to_text(std::get<json::value>(done).at("generation"))
+                     << " is being imported; supervise status shows when it serves\n";
+    } else if (line_.command == Command::recycle) {
         streams_.out << control::to_text(std::get<json::value>(done).at("asked"))
                      << " worker(s) of " << line_.pool << " will be replaced\n";
     } else if (line_.command == Command::scale) {

@@ -58,9 +58,12 @@ With --wait a job that is not done exits with 1 and says why on stderr.
 
 const char* const recycle_footer =
     R"(Examples:
-  supervise recycle reports      all of the pool's workers, a few at a time
-  supervise recycle reports/2    the worker in slot 2
-Each finishes its job first, and its successor is ready before it goes.
+  supervise recycle reports               all of the pool's workers, a few at a time
+  supervise recycle reports/2             the worker in slot 2
+  supervise recycle reports --template    the template, then all workers
+Each finishes its job first, and its successor is ready before it goes. With --template the
+application is imported anew (changed code, too) and the present workers go on until that has
+succeeded; it takes a pool with preload = true.
 )";
 
 const char* const scale_footer =
@@ -81,7 +84,7 @@ Undoes pause, and lets a pool that its crash loop stopped (degraded) try again.
 const char* const reload_footer =
     R"(Example: supervise reload
 Reads the config file again, as SIGHUP does, and prints what changed. With an error in the
-file nothing changes.
+file nothing changes. Templates import their applications anew.
 )";
 
 const char* const stop_footer =

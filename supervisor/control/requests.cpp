@@ -57,6 +57,18 @@ ApiResult<std::optional<unsigned>> read_number(const json::object& object, std::
     return std::optional<unsigned>(static_cast<unsigned>(*number));
 }
 
+/// True or false behind `key`; false when the key is not there.
+ApiResult<bool> read_flag(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    if (value == nullptr) {
+        return false;
+    }
+    if (!value->is_bool()) {
+        return bad_request(std::string(key) + " must be true or false");
+    }
+    return value->get_bool();
+}
+
 ApiResult<std::vector<ipc::Id>> read_ids(const json::object& object) {
     std::vector<ipc::Id> ids;
     const json::value* value = object.if_contains("ids");
@@ -107,21 +119,31 @@ ApiResult<SubmitRequest> read_submit(std::string_view body) {
         return priority.error();
     }
     request.priority = priority->value_or(0);
-    if (const json::value* wait = object->if_contains("wait")) {
-        if (!wait->is_bool()) {
-            return bad_request("wait must be true or false");
-        }
-        request.wait = wait->get_bool();
+    const auto wait = read_flag(*object, "wait");
+    if (!wait) {
+        return wait.error();
     }
+    request.wait = *wait;
     return request;
 }
 
-ApiResult<std::optional<unsigned>> read_recycle(std::string_view body) {
-    const auto object = read_object(body, {"slot"});
+ApiResult<RecycleRequest> read_recycle(std::string_view body) {
+    const auto object = read_object(body, {"slot", "template"});
     if (!object) {
         return object.error();
     }
-    return read_number(*object, "slot", 1, most_workers);
+    const auto slot = read_number(*object, "slot", 1, most_workers);
+    if (!slot) {
+        return slot.error();
+    }
+    const auto renew_template = read_flag(*object, "template");
+    if (!renew_template) {
+        return renew_template.error();
+    }
+    if (*slot && *renew_template) {
+        return bad_request("slot and template exclude each other: a template is the whole pool's");
+    }
+    return RecycleRequest{*slot, *renew_template};
 }
 
 ApiResult<unsigned> read_scale(std::string_view body) {

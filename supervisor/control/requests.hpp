@@ -19,8 +19,12 @@ struct SubmitRequest {
 };
 ApiResult<SubmitRequest> read_submit(std::string_view body);
 
-/// No body, {}, or {"slot": N}; nothing means all of the pool's.
-ApiResult<std::optional<unsigned>> read_recycle(std::string_view body);
+struct RecycleRequest {
+    std::optional<unsigned> slot;  ///< nothing: all of the pool's workers
+    bool renew_template = false;   ///< then without a slot
+};
+/// No body, {}, {"slot": N} or {"template": true}.
+ApiResult<RecycleRequest> read_recycle(std::string_view body);
 
 /// {"workers": N}
 ApiResult<unsigned> read_scale(std::string_view body);

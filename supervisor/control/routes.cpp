@@ -77,11 +77,16 @@ HttpResponse get_why_worker(ControlApi& api, const PathValues& values, const std
 }
 
 HttpResponse post_recycle(ControlApi& api, const PathValues& values, const std::string& body) {
-    const auto slot = read_recycle(body);
-    if (!slot) {
-        return error_response(slot.error());
+    const auto request = read_recycle(body);
+    if (!request) {
+        return error_response(request.error());
     }
-    const auto asked = api.recycle(values[0], *slot);
+    if (request->renew_template) {
+        const auto generation = api.renew_template(values[0]);
+        return generation ? answer_json({{"pool", values[0]}, {"generation", *generation}})
+                          : error_response(generation.error());
+    }
+    const auto asked = api.recycle(values[0], request->slot);
     return asked ? answer_json({{"pool", values[0]}, {"asked", *asked}})
                  : error_response(asked.error());
 }
@@ -140,7 +145,8 @@ constexpr Route table[] = {
     {"POST", "/pools/{pool}/jobs",
      R"({"task": T, "ids": [...], "priority": 0..9, "wait": false} -> {"job_id": N})", nullptr},
     {"POST", "/pools/{pool}/recycle",
-     R"({"slot": N} or nothing: replace one worker, or all in turn)", post_recycle},
+     R"({"slot": N}, {"template": true} or nothing: replace one worker, the template, or all)",
+     post_recycle},
     {"POST", "/pools/{pool}/scale", R"({"workers": N})", post_scale},
     {"POST", "/pools/{pool}/pause", "begin no new job", post_pause},
     {"POST", "/pools/{pool}/resume", "undo pause; reset a degraded pool", post_resume},

@@ -59,6 +59,9 @@ class ControlApi {
                                                                       unsigned priority) = 0;
     /// Replaces one slot's worker, or all of a pool's in turn; returns how many were asked.
     virtual ApiResult<unsigned> recycle(const std::string& pool, std::optional<unsigned> slot) = 0;
+    /// Imports a pool's application anew, in a new template; the workers roll over to it when that
+    /// has succeeded. Returns the new generation's number. 409 "no_template" without preload.
+    virtual ApiResult<unsigned> renew_template(const std::string& pool) = 0;
     virtual ApiResult<void> scale(const std::string& pool, unsigned workers) = 0;  ///< 0..1024
     virtual ApiResult<void> pause(const std::string& pool) = 0;   ///< no new job begins
     virtual ApiResult<void> resume(const std::string& pool) = 0;  ///< also resets a tripped breaker

@@ -91,10 +91,17 @@ TEST_CASE("IDs that look like options go behind two dashes", "[cli]") {
                ContainsSubstring("goes behind --"));
 }
 
-TEST_CASE("recycle takes a pool or one of its slots", "[cli]") {
+TEST_CASE("recycle takes a pool, one of its slots or its template", "[cli]") {
     CHECK(good({"recycle", "p"}).pool == "p");
     CHECK_FALSE(good({"recycle", "p"}).slot);
+    CHECK_FALSE(good({"recycle", "p"}).renew_template);
     CHECK(good({"recycle", "p/2"}).slot == 2U);
+    CHECK_FALSE(good({"recycle", "p/2"}).renew_template);
+    CHECK(good({"recycle", "p", "--template"}).renew_template);
+    CHECK(good({"recycle", "--template", "p"}).pool == "p");
+    CHECK_THAT(usage_error({"recycle", "p/2", "--template"}),
+               ContainsSubstring("write p --template, without a slot"));
+    CHECK_THAT(said({"recycle", "--help"}).text, ContainsSubstring("--template"));
 }
 
 TEST_CASE("why takes a job or a slot", "[cli]") {
@@ -132,8 +139,10 @@ TEST_CASE("what is typed wrong is a usage error with a hint", "[cli]") {
         std::vector<const char*>{"submit", "p", "a.b", "9223372036854775808"},
         std::vector<const char*>{"recycle"}, std::vector<const char*>{"recycle", "p/"},
         std::vector<const char*>{"recycle", "p/0"}, std::vector<const char*>{"recycle", "/1"},
-        std::vector<const char*>{"why"}, std::vector<const char*>{"why", "nonsense"},
-        std::vector<const char*>{"why", "-1"}, std::vector<const char*>{"status", "reload"});
+        std::vector<const char*>{"recycle", "--template"},
+        std::vector<const char*>{"scale", "p", "2", "--template"}, std::vector<const char*>{"why"},
+        std::vector<const char*>{"why", "nonsense"}, std::vector<const char*>{"why", "-1"},
+        std::vector<const char*>{"status", "reload"});
     std::string typed;
     for (const char* word : words) {
         typed += std::string(word) + ' ';

@@ -204,14 +204,27 @@ TEST_CASE("each change is asked for and told", "[commands]") {
     CHECK(run_at(server, {"recycle", "reports"}).out ==
           "2 worker(s) of reports will be replaced\n");
     CHECK(run_at(server, {"recycle", "reports/2"}).code == exit_done);
+    CHECK(run_at(server, {"recycle", "reports", "--template"}).out ==
+          "pool reports: generation 4 is being imported; supervise status shows when it serves\n");
     CHECK(run_at(server, {"scale", "reports", "6"}).code == exit_done);
     CHECK(run_at(server, {"pause", "reports"}).code == exit_done);
     CHECK(run_at(server, {"resume", "reports"}).code == exit_done);
     CHECK(run_at(server, {"reload"}).out == "pool reports: recycle.max_tasks 1000 -> 500\n");
     CHECK(run_at(server, {"stop"}).code == exit_done);
     CHECK(server.api.calls() == std::vector<std::string>{"recycle reports", "recycle reports/2",
+                                                         "renew_template reports",
                                                          "scale reports 6", "pause reports",
                                                          "resume reports", "reload", "stop"});
+}
+
+TEST_CASE("a template that is not there cannot be recycled", "[commands]") {
+    ControlServer server;
+    server.api.has_template = false;
+    server.start();
+    const Ran ran = run_at(server, {"recycle", "reports", "--template"});
+    CHECK(ran.code == exit_failed);
+    CHECK(ran.out.empty());
+    CHECK(ran.err == "supervise: pool reports has no template (no_template)\n");
 }
 
 TEST_CASE("why tells a job's story and exits with 1 where there is none", "[commands]") {

@@ -62,6 +62,41 @@ inline Snapshot sample_snapshot() {
     return snapshot;
 }
 
+/// The sample with a template that serves, an older one whose last worker still runs, and a spare.
+inline Snapshot forked_snapshot() {
+    TemplateSnapshot serving;
+    serving.state = "ready";
+    serving.generation = 3;
+    serving.pid = 4720;
+    serving.age_seconds = 120.5;
+    serving.rss_bytes = 96ULL << 20;
+    serving.private_bytes = 81ULL << 20;
+    serving.forks = 212;
+    serving.workers = 2;
+    TemplateSnapshot old = serving;
+    old.state = "retiring";
+    old.generation = 2;
+    old.pid = 4710;
+    old.forks = 1;
+    old.workers = 1;
+    WorkerSnapshot spare;
+    spare.pid = 4730;
+    spare.state = "idle";
+    spare.age_seconds = 2;
+    spare.rss_bytes = 40ULL << 20;
+    spare.private_bytes = 5ULL << 20;
+    spare.generation = 3;
+
+    Snapshot snapshot = sample_snapshot();
+    PoolSnapshot& pool = snapshot.pools[0];
+    pool.workers.insert(pool.workers.begin(), spare);
+    pool.workers[2].generation = 3;
+    pool.generation = 3;
+    pool.templates = {serving, old};
+    pool.template_forks = 300;
+    return snapshot;
+}
+
 /// One pool "reports" with the task "reports.tasks.build"; writes down what it was asked. Used from
 /// the server's thread and the test's.
 class FakeControlApi final : public ControlApi {
@@ -70,6 +105,7 @@ class FakeControlApi final : public ControlApi {
     JobEnd end{812, JobState::done, 1, ipc::encode_report(ipc::Value{})};
     bool hold_jobs = false;  ///< submit_and_wait() never ends by itself
     bool queue_full = false;
+    bool has_template = true;
     std::optional<ApiError> reload_error;
     std::function<void()> on_snapshot = [] {};
 
@@ -139,6 +175,16 @@ class FakeControlApi final : public ControlApi {
             return ApiError(404, "unknown_slot", "pool reports has slots 1 to 2");
         }
         return slot ? 1U : 2U;
+    }
+    ApiResult<unsigned> renew_template(const std::string& pool) override {
+        note("renew_template " + pool);
+        if (pool != "reports") {
+            return unknown_pool(pool);
+        }
+        if (!has_template) {
+            return ApiError(409, "no_template", "pool reports has no template");
+        }
+        return 4U;
     }
     ApiResult<void> scale(const std::string& pool, unsigned workers) override {
         return change("scale", pool, ' ' + std::to_string(workers));

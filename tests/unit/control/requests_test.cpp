@@ -67,13 +67,23 @@ TEST_CASE("IDs that do not fit one job are refused with the way out", "[requests
                ContainsSubstring("960 bytes"));
 }
 
-TEST_CASE("recycle takes a slot, or nothing for all", "[requests]") {
-    CHECK(*read_recycle("") == std::nullopt);
-    CHECK(*read_recycle("{}") == std::nullopt);
-    CHECK(*read_recycle(R"({"slot": 2})") == 2U);
+TEST_CASE("recycle takes a slot, the template, or nothing for all", "[requests]") {
+    for (const char* all : {"", "{}", R"({"template": false})"}) {
+        CHECK(read_recycle(all)->slot == std::nullopt);
+        CHECK_FALSE(read_recycle(all)->renew_template);
+    }
+    CHECK(read_recycle(R"({"slot": 2})")->slot == 2U);
+    CHECK(read_recycle(R"({"slot": 2, "template": false})")->slot == 2U);
+    CHECK(read_recycle(R"({"template": true})")->renew_template);
+    CHECK_FALSE(read_recycle(R"({"template": true})")->slot);
+    CHECK_THAT(error_of(read_recycle(R"({"template": 1})")),
+               ContainsSubstring("template must be true or false"));
+    CHECK_THAT(error_of(read_recycle(R"({"slot": 2, "template": true})")),
+               ContainsSubstring("exclude each other"));
     CHECK_THAT(error_of(read_recycle(R"({"slot": 0})")), ContainsSubstring("from 1 to 1024"));
     CHECK_THAT(error_of(read_recycle(R"({"slot": "2"})")), ContainsSubstring("whole number"));
-    CHECK_THAT(error_of(read_recycle(R"({"slots": 2})")), ContainsSubstring("there are slot"));
+    CHECK_THAT(error_of(read_recycle(R"({"slots": 2})")),
+               ContainsSubstring("there are slot template"));
 }
 
 TEST_CASE("scale needs a number of workers", "[requests]") {
