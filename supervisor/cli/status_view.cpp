@@ -13,6 +13,8 @@ constexpr unsigned least_columns = 60;
 constexpr std::size_t most_rows = 16;
 /// All of a row but the task.
 constexpr std::size_t fixed_columns = 54;
+/// Of one template; the first ones say enough to begin with.
+constexpr std::size_t most_findings = 5;
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
@@ -21,7 +23,10 @@ std::string plural(std::uint64_t count, const std::string& word) {
 }
 
 bool is_healthy(const PoolSnapshot& pool) {
-    return pool.advice.empty() && pool.state != "degraded" && pool.state != "stopping";
+    const bool template_failed = !pool.templates.empty() && (pool.templates[0].state == "failed" ||
+                                                             pool.templates[0].state == "refused");
+    return pool.advice.empty() && pool.state != "degraded" && pool.state != "stopping" &&
+           !template_failed;
 }
 
 std::string headline(const Snapshot& snapshot) {
@@ -42,30 +47,89 @@ std::string headline(const Snapshot& snapshot) {
            ", " + plural(queued, "job") + " queued";
 }
 
-std::string row(std::string_view slot, std::string_view pid, std::string_view state,
-                std::string_view task, std::string_view jobs, std::string_view age,
-                std::string_view rss, std::string_view private_memory, std::size_t task_columns) {
-    return "  " + right(slot, 4) + ' ' + right(pid, 7) + ' ' + left(state, 8) + ' ' +
-           left(task, task_columns) + ' ' + right(jobs, 8) + ' ' + right(age, 6) + ' ' +
-           right(rss, 5) + ' ' + right(private_memory, 7) + '\n';
+/// The cells of one row, as they are shown.
+struct Row {
+    std::string slot, pid, generation, state, task, jobs, age, rss, private_memory;
+};
+
+/// How a pool's rows are laid out; the task has what the others leave.
+struct Layout {
+    std::size_t task_columns;
+    std::size_t generation_columns;  ///< 0: that column is left out
+};
+
+Layout layout_of(const PoolSnapshot& pool, std::size_t columns) {
+    constexpr std::size_t generation_columns = 5;
+    const bool tell = !pool.templates.empty() && columns >= 70;
+    const std::size_t used = fixed_columns + (tell ? generation_columns : 0);
+    return {columns - used, tell ? generation_columns : 0};
+}
+
+std::string row(const Row& cells, const Layout& layout) {
+    return ' ' + right(cells.slot, 5) + ' ' + right(cells.pid, 7) +
+           right(cells.generation, layout.generation_columns) + ' ' + left(cells.state, 8) + ' ' +
+           left(cells.task, layout.task_columns) + ' ' + right(cells.jobs, 8) + ' ' +
+           right(cells.age, 6) + ' ' + right(cells.rss, 5) + ' ' + right(cells.private_memory, 7) +
+           '\n';
+}
+
+Row cells_of(const WorkerSnapshot& worker) {
+    Row cells;
+    cells.slot = worker.slot == 0 ? "spare" : number(worker.slot);
+    cells.pid = worker.pid > 0 ? std::to_string(worker.pid) : "-";
+    cells.generation = number(worker.generation);
+    cells.state = worker.state;
+    cells.task = !worker.task.empty() ? worker.task : worker.successor ? "(successor)" : "-";
+    cells.jobs = number(worker.jobs_done);
+    cells.age = human_age(worker.age_seconds);
+    cells.rss = human_bytes(worker.rss_bytes);
+    cells.private_memory = human_bytes(worker.private_bytes);
+    return cells;
 }
 
 std::string workers_table(const PoolSnapshot& pool, std::size_t columns) {
-    const std::size_t task_columns = columns - fixed_columns;
+    const Layout layout = layout_of(pool, columns);
     std::string text =
-        row("SLOT", "PID", "STATE", "TASK", "JOBS", "AGE", "RSS", "PRIVATE", task_columns);
-    const std::size_t shown = std::min(pool.workers.size(), most_rows);
+        row({"SLOT", "PID", "GEN", "STATE", "TASK", "JOBS", "AGE", "RSS", "PRIVATE"}, layout);
+    std::vector<WorkerSnapshot> workers = pool.workers;
+    std::stable_partition(workers.begin(), workers.end(),
+                          [](const WorkerSnapshot& worker) { return worker.slot > 0; });
+    const std::size_t shown = std::min(workers.size(), most_rows);
     for (std::size_t i = 0; i < shown; ++i) {
-        const WorkerSnapshot& worker = pool.workers[i];
-        const std::string task = !worker.task.empty() ? worker.task
-                                 : worker.successor   ? "(successor)"
-                                                      : "-";
-        text += row(number(worker.slot), worker.pid > 0 ? std::to_string(worker.pid) : "-",
-                    worker.state, task, number(worker.jobs_done), human_age(worker.age_seconds),
-                    human_bytes(worker.rss_bytes), human_bytes(worker.private_bytes), task_columns);
+        text += row(cells_of(workers[i]), layout);
     }
-    if (pool.workers.size() > shown) {
-        text += "  and " + number(pool.workers.size() - shown) + " more: supervise status --json\n";
+    if (workers.size() > shown) {
+        text += "  and " + number(workers.size() - shown) + " more: supervise status --json\n";
+    }
+    return text;
+}
+
+/// `advice`: the pool's, which often tells of its template's error already.
+std::string template_text(const TemplateSnapshot& shown, const std::string& advice,
+                          std::size_t columns) {
+    std::vector<std::string> items = {"gen " + number(shown.generation) + ' ' +
+                                      printable(shown.state)};
+    if (shown.pid > 0) {
+        items.push_back("pid " + std::to_string(shown.pid));
+        items.push_back("rss " + human_bytes(shown.rss_bytes));
+        items.push_back("private " + human_bytes(shown.private_bytes));
+    }
+    if (shown.pid > 0 || shown.workers > 0) {
+        items.push_back(plural(shown.forks, "fork"));
+        items.push_back(plural(shown.workers, "worker"));
+    }
+    std::string text = listing("  template  ", items, columns);
+    const std::string mark = "            ! ";
+    if (!shown.error.empty() && advice.find(shown.error) == std::string::npos) {
+        text += paragraph(mark, shown.error, columns);
+    }
+    const std::size_t told = std::min(shown.findings.size(), most_findings);
+    for (std::size_t i = 0; i < told; ++i) {
+        text += paragraph(mark, shown.findings[i], columns);
+    }
+    if (shown.findings.size() > told) {
+        text += mark + "and " + number(shown.findings.size() - told) +
+                " more: supervise status --json\n";
     }
     return text;
 }
@@ -93,6 +157,9 @@ std::string pool_text(const PoolSnapshot& pool, std::size_t columns) {
     }
     if (!pool.workers.empty()) {
         text += workers_table(pool, columns);
+    }
+    for (const TemplateSnapshot& each : pool.templates) {
+        text += template_text(each, pool.advice, columns);
     }
     std::vector<std::string> jobs = {
         number(pool.jobs.queued) + " queued", number(pool.jobs.running) + " running",

@@ -34,16 +34,42 @@ json::object worker_json(const WorkerSnapshot& worker) {
     return object;
 }
 
+json::object template_json(const TemplateSnapshot& snapshot) {
+    json::array findings;
+    for (const std::string& finding : snapshot.findings) {
+        findings.emplace_back(finding);
+    }
+    json::object object;
+    object["state"] = snapshot.state;
+    object["generation"] = snapshot.generation;
+    object["pid"] = snapshot.pid;
+    object["age_seconds"] = snapshot.age_seconds;
+    object["rss_bytes"] = snapshot.rss_bytes;
+    object["private_bytes"] = snapshot.private_bytes;
+    object["forks"] = snapshot.forks;
+    object["workers"] = snapshot.workers;
+    object["error"] = snapshot.error;
+    object["findings"] = std::move(findings);
+    return object;
+}
+
 json::object pool_json(const PoolSnapshot& pool) {
     json::array workers;
     for (const WorkerSnapshot& worker : pool.workers) {
         workers.push_back(worker_json(worker));
+    }
+    json::array templates;
+    for (const TemplateSnapshot& each : pool.templates) {
+        templates.push_back(template_json(each));
     }
     json::object object;
     object["state"] = pool.state;
     object["advice"] = pool.advice;
     object["workers_wanted"] = pool.workers_wanted;
     object["workers"] = std::move(workers);
+    object["generation"] = pool.generation;
+    object["templates"] = std::move(templates);
+    object["template_forks"] = pool.template_forks;
     object["jobs"] = json::object{{"queued", pool.jobs.queued}, {"running", pool.jobs.running},
                                   {"done", pool.jobs.done},     {"failed", pool.jobs.failed},
                                   {"lost", pool.jobs.lost},     {"dead", pool.jobs.dead}};

@@ -48,6 +48,15 @@ class Reader {
         }
         return numbers;
     }
+    std::vector<std::string> texts(std::string_view key) const {
+        std::vector<std::string> found;
+        for (const json::value& value : array(key)) {
+            if (value.is_string()) {
+                found.emplace_back(value.get_string());
+            }
+        }
+        return found;
+    }
     /// Empty when the value is not an array.
     const json::array& array(std::string_view key) const {
         static const json::array none;
@@ -78,6 +87,21 @@ WorkerSnapshot worker_from(const Reader& json) {
     return worker;
 }
 
+TemplateSnapshot template_from(const Reader& json) {
+    TemplateSnapshot snapshot;
+    snapshot.state = json.text("state");
+    snapshot.generation = json.number<unsigned>("generation", 1);
+    snapshot.pid = json.number<int>("pid");
+    snapshot.age_seconds = json.number<double>("age_seconds");
+    snapshot.rss_bytes = json.number<std::uint64_t>("rss_bytes");
+    snapshot.private_bytes = json.number<std::uint64_t>("private_bytes");
+    snapshot.forks = json.number<std::uint64_t>("forks");
+    snapshot.workers = json.number<unsigned>("workers");
+    snapshot.error = json.text("error");
+    snapshot.findings = json.texts("findings");
+    return snapshot;
+}
+
 PoolSnapshot pool_from(std::string_view name, const Reader& json) {
     PoolSnapshot pool;
     pool.name = name;
@@ -87,6 +111,11 @@ PoolSnapshot pool_from(std::string_view name, const Reader& json) {
     for (const json::value& worker : json.array("workers")) {
         pool.workers.push_back(worker_from(Reader(&worker)));
     }
+    pool.generation = json.number<unsigned>("generation", 1);
+    for (const json::value& each : json.array("templates")) {
+        pool.templates.push_back(template_from(Reader(&each)));
+    }
+    pool.template_forks = json.number<std::uint64_t>("template_forks");
     const Reader jobs = json.child("jobs");
     pool.jobs = {jobs.number<std::uint64_t>("queued"), jobs.number<std::uint64_t>("running"),
                  jobs.number<std::uint64_t>("done"),   jobs.number<std::uint64_t>("failed"),
@@ -186,11 +215,7 @@ Snapshot snapshot_from_json(const json::value& value) {
     const std::string tier = supervisor.text("tier");
     snapshot.tier = tier.empty() ? '?' : tier.front();
     snapshot.tier_reason = supervisor.text("tier_reason");
-    for (const json::value& feature : supervisor.array("features")) {
-        if (feature.is_string()) {
-            snapshot.features.emplace_back(feature.get_string());
-        }
-    }
+    snapshot.features = supervisor.texts("features");
     snapshot.uptime_seconds = supervisor.number<double>("uptime_seconds");
     snapshot.rss_bytes = supervisor.number<std::uint64_t>("rss_bytes");
     snapshot.stopping = supervisor.flag("stopping");

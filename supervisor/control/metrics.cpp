@@ -121,6 +121,14 @@ void add_workers(Text& text, const Snapshot& snapshot) {
             text.sample({{"pool", pool.name}, {"state", state}}, count);
         }
     }
+    text.family("workers_spare", "gauge", "Workers that are ready to take a slot.");
+    for (const PoolSnapshot& pool : snapshot.pools) {
+        std::uint64_t count = 0;
+        for (const WorkerSnapshot& worker : pool.workers) {
+            count += worker.slot == 0 && worker.state == "idle" ? 1 : 0;
+        }
+        text.sample({{"pool", pool.name}}, count);
+    }
     text.family("workers_wanted", "gauge", "Slots that the pool should have filled.");
     for (const PoolSnapshot& pool : snapshot.pools) {
         text.sample({{"pool", pool.name}}, pool.workers_wanted);
@@ -134,7 +142,7 @@ void add_workers(Text& text, const Snapshot& snapshot) {
 using WorkerBytes = std::uint64_t WorkerSnapshot::*;
 
 /// By slot: for a moment a slot has two processes, and a label for the incarnation would leave a
-/// dead series behind at every recycle.
+/// dead series behind at every recycle. Spares, which have no slot yet, are one series.
 void add_memory(Text& text, const Snapshot& snapshot, WorkerBytes bytes) {
     for (const PoolSnapshot& pool : snapshot.pools) {
         std::map<unsigned, std::uint64_t> by_slot;
@@ -142,8 +150,35 @@ void add_memory(Text& text, const Snapshot& snapshot, WorkerBytes bytes) {
             by_slot[worker.slot] += worker.*bytes;
         }
         for (const auto& [slot, sum] : by_slot) {
-            text.sample({{"pool", pool.name}, {"slot", std::to_string(slot)}}, sum);
+            const std::string name = slot == 0 ? "spare" : std::to_string(slot);
+            text.sample({{"pool", pool.name}, {"slot", name}}, sum);
         }
+    }
+}
+
+void add_templates(Text& text, const Snapshot& snapshot) {
+    text.family("pool_generation", "gauge", "Generation of the workers that start now.");
+    for (const PoolSnapshot& pool : snapshot.pools) {
+        text.sample({{"pool", pool.name}}, pool.generation);
+    }
+    text.family("template_forks_total", "counter", "Workers that were forked from a template.");
+    for (const PoolSnapshot& pool : snapshot.pools) {
+        text.sample({{"pool", pool.name}}, pool.template_forks);
+    }
+    const auto sum = [](const PoolSnapshot& pool, std::uint64_t TemplateSnapshot::*bytes) {
+        std::uint64_t total = 0;
+        for (const TemplateSnapshot& each : pool.templates) {
+            total += each.*bytes;
+        }
+        return total;
+    };
+    text.family("template_rss_bytes", "gauge", "Resident memory of a pool's templates.");
+    for (const PoolSnapshot& pool : snapshot.pools) {
+        text.sample({{"pool", pool.name}}, sum(pool, &TemplateSnapshot::rss_bytes));
+    }
+    text.family("template_private_bytes", "gauge", "Private memory of a pool's templates.");
+    for (const PoolSnapshot& pool : snapshot.pools) {
+        text.sample({{"pool", pool.name}}, sum(pool, &TemplateSnapshot::private_bytes));
     }
 }
 
@@ -190,10 +225,13 @@ std::string metrics_text(const Snapshot& snapshot) {
     text.sample({}, snapshot.rss_bytes);
     add_jobs(text, snapshot);
     add_workers(text, snapshot);
-    text.family("worker_rss_bytes", "gauge", "Resident memory of a slot's processes.");
+    text.family("worker_rss_bytes", "gauge",
+                "Resident memory of a slot's processes, or of all spares.");
     add_memory(text, snapshot, &WorkerSnapshot::rss_bytes);
-    text.family("worker_private_bytes", "gauge", "Private memory of a slot's processes.");
+    text.family("worker_private_bytes", "gauge",
+                "Private memory of a slot's processes, or of all spares.");
     add_memory(text, snapshot, &WorkerSnapshot::private_bytes);
+    add_templates(text, snapshot);
     add_recycling(text, snapshot);
     return text.take();
 }

@@ -7,6 +7,7 @@
 using namespace supervise;
 using namespace supervise::cli;
 using supervise::test::ContainsSubstring;
+using supervise::test::forked_snapshot;
 using supervise::test::sample_snapshot;
 
 namespace {
@@ -41,6 +42,60 @@ reports: running, 2 slots, 4 clients
 )");
 }
 
+TEST_CASE("status of a pool that forks shows generations, templates, and spares last", "[status]") {
+    const std::string text = status_text(forked_snapshot(), 80);
+    CHECK(text.substr(text.find("reports:")) ==
+          R"(reports: running, 2 slots, 4 clients
+  SLOT     PID  GEN STATE    TASK                     JOBS    AGE   RSS PRIVATE
+     1    4712    2 busy     reports.tasks.build       912  1h02m  312M    120M
+     2    4713    3 idle     (successor)                 7  1m01s   58M     21M
+ spare    4730    3 idle     -                           0     2s   40M    5.0M
+  template  gen 3 ready, pid 4720, rss 96M, private 81M, 212 forks, 2 workers
+  template  gen 2 retiring, pid 4710, rss 96M, private 81M, 1 fork, 1 worker
+  jobs      12 queued, 1 running, 81234 done, 3 failed, 2 lost, 1 dead,
+            6 refused
+  recycles  max_rss 1, max_tasks 12
+  restarts  signal 2
+  slot gap  p50 1.2 ms, p99 8.0 ms (13)
+  trims     9, gave back 700M
+)");
+}
+
+TEST_CASE("a template that failed is trouble, shown with its error and findings", "[status]") {
+    Snapshot snapshot = forked_snapshot();
+    TemplateSnapshot failed;
+    failed.state = GENERATE("failed", "refused");
+    failed.generation = 4;
+    failed.error = "ModuleNotFoundError: No module named 'reprots'";
+    failed.findings = {
+        "reports.tasks started the thread \"flusher\"", "b", "c", "d", "e", "f", "g"};
+    snapshot.pools[0].templates.insert(snapshot.pools[0].templates.begin(), failed);
+    const std::string text = status_text(snapshot, 80);
+    CHECK_THAT(text, ContainsSubstring("NOT HEALTHY (reports)"));
+    CHECK_THAT(text, ContainsSubstring("  template  gen 4 " + failed.state +
+                                       R"(
+            ! ModuleNotFoundError: No module named 'reprots'
+            ! reports.tasks started the thread "flusher"
+            ! b
+            ! c
+            ! d
+            ! e
+            ! and 2 more: supervise status --json
+  template  gen 3 ready, pid 4720)"));
+    snapshot.pools[0].advice = "the template: " + failed.error;  // then that is where it is told
+    CHECK(status_text(snapshot, 80).find("! ModuleNotFoundError") == std::string::npos);
+}
+
+TEST_CASE("where forking is unsafe and workers are spawned, the pool is healthy", "[status]") {
+    Snapshot snapshot = forked_snapshot();
+    snapshot.pools[0].templates[0].state = "unsafe";
+    snapshot.pools[0].templates[0].findings = {"reports.tasks started the thread \"flusher\""};
+    const std::string text = status_text(snapshot, 80);
+    CHECK_THAT(text, ContainsSubstring("\nhealthy: "));
+    CHECK_THAT(text, ContainsSubstring("gen 3 unsafe, "));
+    CHECK_THAT(text, ContainsSubstring("! reports.tasks started the thread"));
+}
+
 TEST_CASE("status of a degraded pool says what to do", "[status]") {
     Snapshot snapshot = sample_snapshot();
     PoolSnapshot mail;
@@ -64,8 +119,19 @@ mail: degraded, 0 slots, 0 clients
 }
 
 TEST_CASE("no line is wider than the terminal, whatever the names and numbers", "[status]") {
-    Snapshot snapshot = sample_snapshot();
+    Snapshot snapshot = forked_snapshot();
     PoolSnapshot& pool = snapshot.pools[0];
+    pool.templates[0] = {"retiring",
+                         1'000'000,
+                         4'194'303,
+                         400.0 * 86'400,
+                         999ULL << 30,
+                         999ULL << 30,
+                         123'456'789'012,
+                         1024,
+                         "words and words and words and words and words and\x1b[2J words",
+                         {"words and words and words and words and words and words and words"}};
+    pool.workers[0].generation = 1'000'000;
     pool.workers[0].task = std::string(255, 'x') + "\xc3\xa4\x1b[2J";
     pool.workers[0].jobs_done = 12'345'678;
     pool.workers[0].pid = 4'194'303;
@@ -75,9 +141,9 @@ TEST_CASE("no line is wider than the terminal, whatever the names and numbers", 
         pool.recycles[reason] = 1'000'000;
     }
     pool.advice = "words and words and words and words and words and words and words and words";
-    for (const unsigned columns : {80U, 100U, 60U}) {
+    for (const unsigned columns : {80U, 100U, 71U, 70U, 60U, 20U}) {
         const std::string text = status_text(snapshot, columns);
-        CHECK(longest_line(text) < columns);
+        CHECK(longest_line(text) < std::max(columns, 60U));
         CHECK(text.find('\x1b') == std::string::npos);
     }
     CHECK_THAT(status_text(snapshot, 300), ContainsSubstring("12345678"));

@@ -67,6 +67,40 @@ TEST_CASE("a snapshot survives the way to a client and back", "[json]") {
     CHECK(back.pools.at(0).workers.at(1).successor);
 }
 
+TEST_CASE("templates, spares and the generation survive it too", "[json]") {
+    Snapshot snapshot = test::forked_snapshot();
+    TemplateSnapshot& oldest = snapshot.pools[0].templates[1];
+    oldest.state = "failed";
+    oldest.error = "ImportError: no module named \"x\"";
+    oldest.findings = {"2 threads: reports.tasks started one", "a connection to 127.0.0.1:6379"};
+    const std::string sent = to_text(to_json(snapshot));
+    const Snapshot back = snapshot_from_json(*parse_json(sent));
+    CHECK(to_text(to_json(back)) == sent);
+    const PoolSnapshot& pool = back.pools.at(0);
+    CHECK(pool.workers.at(0).slot == 0);
+    CHECK(pool.generation == 3);
+    CHECK(pool.template_forks == 300);
+    REQUIRE(pool.templates.size() == 2);
+    CHECK(pool.templates[0].state == "ready");
+    CHECK(pool.templates[0].generation == 3);
+    CHECK(pool.templates[0].pid == 4720);
+    CHECK(pool.templates[0].age_seconds == 120.5);
+    CHECK(pool.templates[0].rss_bytes == 96ULL << 20);
+    CHECK(pool.templates[0].private_bytes == 81ULL << 20);
+    CHECK(pool.templates[0].forks == 212);
+    CHECK(pool.templates[0].workers == 2);
+    CHECK(pool.templates[1].error == oldest.error);
+    CHECK(pool.templates[1].findings == oldest.findings);
+}
+
+TEST_CASE("a pool without preload has no templates, but a generation", "[json]") {
+    const json::object status = to_json(test::sample_snapshot());
+    const json::value& pool = status.at("pools").at("reports");
+    CHECK(pool.at("templates").as_array().empty());
+    CHECK(pool.at("generation") == 1);
+    CHECK(snapshot_from_json(*parse_json(R"({"pools": {"p": {}}})")).pools.at(0).generation == 1);
+}
+
 TEST_CASE("a snapshot of a stranger keeps defaults for what is missing or odd", "[json]") {
     const auto parsed = parse_json(R"({"supervisor": {"pid": "x", "uptime_seconds": 1e400},
         "pools": {"p": {"workers": [1, {"pid": -1.5}], "jobs": []}}})");

@@ -32,6 +32,27 @@ TEST_CASE("metrics count what the snapshot counts", "[metrics]") {
     }
 }
 
+TEST_CASE("metrics of a pool that forks count its templates and spares", "[metrics]") {
+    Snapshot snapshot = test::forked_snapshot();
+    WorkerSnapshot starting = snapshot.pools[0].workers[0];
+    starting.state = "starting";
+    snapshot.pools[0].workers.push_back(starting);
+    const std::string text = metrics_text(snapshot);
+    for (const char* line :
+         {"supervise_workers_spare{pool=\"reports\"} 1",
+          "supervise_worker_private_bytes{pool=\"reports\",slot=\"spare\"} 10485760",
+          "supervise_pool_generation{pool=\"reports\"} 3",
+          "supervise_template_forks_total{pool=\"reports\"} 300",
+          "supervise_template_rss_bytes{pool=\"reports\"} 201326592",
+          "supervise_template_private_bytes{pool=\"reports\"} 169869312"}) {
+        CHECK_THAT(text, ContainsSubstring(std::string(line) + '\n'));
+    }
+    const std::string spawned = metrics_text(test::sample_snapshot());
+    CHECK_THAT(spawned, ContainsSubstring("supervise_workers_spare{pool=\"reports\"} 0\n"));
+    CHECK_THAT(spawned, ContainsSubstring("supervise_template_forks_total{pool=\"reports\"} 0\n"));
+    CHECK(spawned.find("slot=\"spare\"") == std::string::npos);
+}
+
 TEST_CASE("a slot with two processes is one series with their sum", "[metrics]") {
     Snapshot snapshot = test::sample_snapshot();
     for (WorkerSnapshot& worker : snapshot.pools[0].workers) {
