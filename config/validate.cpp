@@ -250,16 +250,11 @@ class Validation {
             error("memory.budget", size_pair(*budget, key, *line) +
                                        "one worker alone may grow to that: write at least " +
                                        in_quotes(format_size(*line)));
-        } else if (line && *budget / (pool.min_workers + pool.spare) < *line) {
+        } else if (line && *budget / pool.min_workers < *line) {
             warning("memory.budget", "= " + in_quotes(format_size(*budget)) + " is less than " +
-                                         worker_count(pool) + " at " + key + " = " +
-                                         in_quotes(format_size(*line)) + " take together");
+                                         std::to_string(pool.min_workers) + " workers at " + key +
+                                         " = " + in_quotes(format_size(*line)) + " take together");
         }
-    }
-
-    static std::string worker_count(const PoolSettings& pool) {
-        return std::to_string(pool.min_workers) + (pool.min_workers == 1 ? " worker" : " workers") +
-               (pool.spare == 0 ? "" : " and " + std::to_string(pool.spare) + " spare");
     }
 
     static std::string size_pair(std::uint64_t value, const std::string& key, std::uint64_t other) {

@@ -167,22 +167,6 @@ TEST_CASE("a window beside a time limit for every task is doubtful", "[config][v
     CHECK(problems(settings, root_host) == "");
 }
 
-TEST_CASE("a budget that holds the workers but not their spares is doubtful",
-          "[config][validate]") {
-    Settings settings = good_settings();
-    PoolSettings& pool = settings.pools[0];
-    pool.recycle.max_private = 100ULL << 20;
-    pool.memory.budget = 200ULL << 20;
-    pool.min_workers = pool.max_workers = 2;
-    CHECK(problems(settings, root_host) == "");
-    pool.spare = 1;
-    CHECK(problems(settings, root_host) ==
-          "w:1:1: warning: memory.budget = \"200M\" is less than 2 workers and 1 spare at "
-          "recycle.max_private = \"100M\" take together\n");
-    pool.min_workers = pool.max_workers = 1;
-    CHECK(problems(settings, root_host) == "");
-}
-
 TEST_CASE("users and groups are names that exist, or numbers that are possible",
           "[config][validate]") {
     CHECK(config::user_exists("root"));
