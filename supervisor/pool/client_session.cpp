@@ -20,6 +20,9 @@ constexpr Duration slow_time = 30s;
 constexpr std::size_t most_out_bytes = 1024 * 1024;
 /// Frames taken from one client before others have their turn.
 constexpr int frames_per_turn = 32;
+/// Results are held while they are fewer than this share of the client's open jobs: its jobs then
+/// take longer by that share at most, and workers that it keeps busy do not run out of them.
+constexpr std::size_t open_jobs_per_held = 8;
 
 bool speaks_our_version(const ipc::Hello& hello) {
     return hello.version_min <= ipc::protocol_version && hello.version_max >= ipc::protocol_version;
@@ -195,17 +198,37 @@ void ClientSession::job_ended(JobId id, JobState state, unsigned attempts,
         return;
     }
     if (!ipc::add_result_size(pending_size_, report.size())) {
-        flush();
+        send_results();
         ipc::add_result_size(pending_size_, report.size());
     }
-    if (pending_entries_.empty()) {
+    if (pending_entries_.empty() && !held_) {
         desk_.flush_later(*this);
     }
     pending_entries_.push_back(
         {id, state, static_cast<std::uint16_t>(attempts), std::string(report)});
+    if (held_ && !may_hold()) {
+        send_results();
+    }
+}
+
+bool ClientSession::may_hold() const {
+    return pending_entries_.size() < jobs_.size() / open_jobs_per_held;
+}
+
+bool ClientSession::flush_or_hold() {
+    held_ = may_hold();
+    if (!held_) {
+        send_results();
+    }
+    return held_;
 }
 
 void ClientSession::flush() {
+    held_ = false;
+    send_results();
+}
+
+void ClientSession::send_results() {
     if (pending_entries_.empty()) {
         return;
     }

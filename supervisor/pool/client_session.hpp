@@ -47,6 +47,9 @@ class ClientSession final : public Submitter {
     /// Called about once a second: hello missing, or nothing read for 30 s.
     void check(TimePoint now);
     void flush();  ///< sends the results collected so far
+    /// Sends them, or holds them for fuller frames while many more are to come. True: it holds them
+    /// and those that follow, until they are enough or flush() is called, which must be soon.
+    bool flush_or_hold();
     bool drained() const { return pending_entries_.empty() && out_.empty(); }
     const std::unordered_set<JobId>& jobs() const { return jobs_; }  ///< accepted and not ended
 
@@ -60,6 +63,8 @@ class ClientSession final : public Submitter {
     void submit(const ipc::Submit& message, UniqueFd descriptor);
     void send(std::string_view frame);
     bool hung_up();
+    bool may_hold() const;
+    void send_results();
     bool crowded() const { return out_bytes_ > 64 * 1024; }
 
     Clock& clock_;
@@ -82,6 +87,7 @@ class ClientSession final : public Submitter {
     };
     std::vector<Entry> pending_entries_;
     std::size_t pending_size_ = ipc::header_size;
+    bool held_ = false;               ///< flush() is going to be called
     std::unordered_set<JobId> jobs_;  ///< accepted and not ended
 };
 

@@ -12,6 +12,13 @@ namespace supervise {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
+namespace {
+
+/// Results wait so long for others, at most.
+constexpr Duration longest_hold = 1ms;
+
+}  // namespace
+
 std::vector<uid_t> uids_of(const std::vector<std::string>& users) {
     std::vector<uid_t> uids;
     for (const std::string& user : users) {
@@ -149,9 +156,23 @@ void Intake::flush_later(ClientSession& session) {
         flush_posted_ = true;
         asio::post(context_.executor, [this] {
             flush_posted_ = false;
-            flush_all();
+            end_turn();
         });
     }
+}
+
+void Intake::end_turn() {
+    std::erase_if(dirty_, [](ClientSession* session) { return !session->flush_or_hold(); });
+    if (!dirty_.empty() && !holding_) {
+        holding_ = true;
+        serving_.spawn("held results of " + settings_->name, flush_held());
+    }
+}
+
+asio::awaitable<void> Intake::flush_held() {
+    co_await context_.clock->sleep_for(longest_hold);
+    holding_ = false;
+    flush_all();
 }
 
 void Intake::flush_all() {

@@ -32,6 +32,8 @@ class Intake {
     boost::asio::awaitable<void> accept();
     boost::asio::awaitable<void> serve(std::list<ClientSession>::iterator session);
     bool admit(const UniqueFd& socket);
+    void end_turn();
+    boost::asio::awaitable<void> flush_held();
     void flush_all();
     mode_t socket_mode() const;
 
@@ -42,8 +44,9 @@ class Intake {
     std::vector<uid_t> allowed_;
     std::unique_ptr<ipc::Listener> listener_;
     std::list<ClientSession> sessions_;
-    std::vector<ClientSession*> dirty_;
+    std::vector<ClientSession*> dirty_;  ///< they have results to send, now or in a moment
     bool flush_posted_ = false;
+    bool holding_ = false;  ///< flush_held() is under way
     TaskGroup accepting_, serving_;
 };
 

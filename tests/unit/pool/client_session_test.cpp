@@ -198,6 +198,61 @@ TEST_CASE("results of one turn of the loop travel together, as many as a frame h
     client.is_closed_for(ipc::Refusal::stopping);
 }
 
+TEST_CASE("a result waits for others while many jobs are open, a millisecond at most",
+          "[pool][client]") {
+    Stage stage;
+    stage.start_ready();
+    FakeWorker& worker = stage.worker(1, 1);
+    Client client(stage);
+    client.greet();
+    client.submit(25);
+    client.next<ipc::Accepted>();
+    stage.done(worker, stage.job(worker));  // leaves 24: results go when they are three
+    CHECK(client.hears_nothing());
+    SECTION("then it goes alone") {
+        stage.pass(999us);
+        CHECK(client.hears_nothing());
+        stage.pass(1us);
+        CHECK(client.next<ipc::ResultBatch>().entries.size() == 1);
+        stage.done(worker, stage.job(worker));
+        CHECK(client.hears_nothing());
+        stage.pass(1ms);
+        CHECK(client.next<ipc::ResultBatch>().entries.size() == 1);
+    }
+    SECTION("but goes with others as soon as they are enough") {
+        stage.done(worker, stage.job(worker));
+        CHECK(client.next<ipc::ResultBatch>().entries.size() == 2);  // 23 are open now
+    }
+    SECTION("or not at all when its client has left") {
+        client.leave();
+        stage.until("the client's end", [&] { return stage.status().clients == 0; });
+        stage.pass(1ms);
+        stage.done(worker, stage.job(worker));
+        CHECK(stage.status().jobs.done == 2);
+    }
+    SECTION("or at the pool's end, when nothing else is to come") {
+        stage.pool().stop();
+        std::size_t results = 0;
+        while (results < 24) {
+            results += client.next<ipc::ResultBatch>().entries.size();
+        }
+    }
+}
+
+TEST_CASE("a result does not wait when few jobs are open", "[pool][client]") {
+    Stage stage;
+    stage.start_ready();
+    FakeWorker& worker = stage.worker(1, 1);
+    Client client(stage);
+    client.greet();
+    client.submit(16);
+    client.next<ipc::Accepted>();
+    for (int i = 0; i < 16; ++i) {
+        stage.done(worker, stage.job(worker));
+        CHECK(client.next<ipc::ResultBatch>().entries.size() == 1);
+    }
+}
+
 TEST_CASE("jobs go on when their client leaves", "[pool][client]") {
     Stage stage;
     stage.start_ready();
