@@ -139,19 +139,20 @@ void Pool::worker_trimmed(Worker& worker) {
     dispatch();
 }
 
-void Pool::worker_gone(Worker& worker, const ExitVerdict& verdict, bool given_back) {
-    Job* const job = worker.job();
-    roster_.gone(worker, verdict,
-                 given_back);  // first: its book names the job, which may not outlive the next step
-    if (job != nullptr && !given_back) {
-        desk_.attempt_lost(*job, verdict.cause, verdict.detail, place_of(worker),
-                           context_.clock->now());
-    } else if (job != nullptr) {
-        const JobId id = job->id;
-        desk_.give_back(*job, context_.clock->now());
-        if (verdict.cause == Cause::revoked) {  // not begun, and not wanted any more
-            desk_.cancel(id, context_.clock->now());
+void Pool::worker_gone(Worker& worker, const ExitVerdict& verdict, std::size_t begun) {
+    const std::deque<Job*>& jobs = worker.jobs();
+    // First: its book names the job, which may not outlive the next step.
+    roster_.gone(worker, verdict, begun > 0 ? jobs[begun - 1] : nullptr);
+    const TimePoint now = context_.clock->now();
+    for (std::size_t i = jobs.size(); i > begun; --i) {  // the first one to the head of the queue
+        const JobId id = jobs[i - 1]->id;
+        desk_.give_back(*jobs[i - 1], now);
+        if (worker.revoked(id)) {  // not begun, and not wanted any more
+            desk_.cancel(id, now);
         }
+    }
+    for (std::size_t i = 0; i < begun; ++i) {
+        desk_.attempt_lost(*jobs[i], verdict.cause, verdict.detail, place_of(worker), now);
     }
     changed_.cancel();  // a breaker that tripped lets clients in to be told
     dispatch();
@@ -187,7 +188,7 @@ std::variant<JobId, Rejection> Pool::client_submits(JobDesk::Request request) {
 void Pool::client_cancels(JobId id, bool terminate) {
     if (desk_.cancel(id, context_.clock->now()) == JobDesk::Cancelled::running && terminate) {
         if (Worker* const worker = roster_.worker_of(id)) {
-            worker->kill(Cause::revoked, "revoked by its client");
+            worker->revoke(id);
         }
     }
 }
@@ -200,6 +201,14 @@ ApiResult<unsigned> Pool::recycle(std::optional<unsigned> slot) {
                             std::to_string(*slot) + "; supervise status lists them"};
     }
     return asked;
+}
+
+ApiResult<unsigned> Pool::renew_template() {
+    if (!settings_->preload) {
+        return ApiError{409, "no_template",
+                        "pool " + settings_->name + " has no template; set preload = true"};
+    }
+    return roster_.renew_template();
 }
 
 ApiResult<void> Pool::scale(unsigned workers) {

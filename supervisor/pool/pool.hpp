@@ -32,6 +32,7 @@ class Pool final : private WorkerOwner, private ClientDesk {
     std::variant<JobId, Rejection> submit(JobDesk::Request request);
     void forget(JobId id) { desk_.forget(id); }
     ApiResult<unsigned> recycle(std::optional<unsigned> slot);
+    ApiResult<unsigned> renew_template();
     ApiResult<void> scale(unsigned workers);
     void pause();
     void resume();
@@ -48,7 +49,7 @@ class Pool final : private WorkerOwner, private ClientDesk {
     void worker_ready(Worker& worker) override;
     void worker_done(Worker& worker, Job& job, std::string_view report) override;
     void worker_trimmed(Worker& worker) override;
-    void worker_gone(Worker& worker, const ExitVerdict& verdict, bool given_back) override;
+    void worker_gone(Worker& worker, const ExitVerdict& verdict, std::size_t begun) override;
 
     std::variant<JobId, Rejection> client_submits(JobDesk::Request request) override;
     void client_cancels(JobId id, bool terminate) override;

@@ -76,7 +76,7 @@ std::string Pool::state() const {
     if (stopping_) {
         return "stopping";
     }
-    if (roster_.tripped()) {
+    if (roster_.tripped() || !roster_.refusal().empty()) {
         return "degraded";
     }
     if (paused_) {
@@ -92,8 +92,15 @@ std::string Pool::advice() const {
                " workers died without a job done; the last: " + roster_.last_failure() +
                ". Mend it, then: supervise resume " + settings_->name;
     }
+    if (!roster_.refusal().empty()) {
+        return "pool " + settings_->name + ": " + roster_.refusal() +
+               ". Mend it, then: supervise recycle " + settings_->name + " --template";
+    }
     if (!roster_.complaint().empty()) {
         return roster_.complaint();
+    }
+    if (roster_.ever_ready() && !roster_.template_error().empty()) {
+        return "pool " + settings_->name + ": " + roster_.template_error();
     }
     if (!roster_.ever_ready() && !roster_.last_failure().empty()) {
         return "no worker of pool " + settings_->name +

@@ -66,9 +66,10 @@ Decision decide(const WorkerFacts& facts, const RecycleSettings& settings,
 /// Jobs that a worker with this jitter may do: from [(1 - j) * max_tasks, max_tasks], at least 1.
 std::uint64_t task_line(std::uint64_t max_tasks, double jitter_width, double jitter);
 
-/// How many of a pool's workers may be in replacement at once: max(1, 10 %).
-constexpr unsigned replacement_limit(unsigned workers) {
-    return workers / 10 > 1 ? workers / 10 : 1;
+/// How many of a pool's workers may be in replacement at once: max(1, 10 %). The herd to be feared
+/// is one of imports; forks come one after the other, in milliseconds, and any number may.
+constexpr unsigned replacement_limit(unsigned workers, bool forked = false) {
+    return forked ? workers : workers / 10 > 1 ? workers / 10 : 1;
 }
 
 /// The least sensible memory line for a worker that is `fresh` bytes when ready.

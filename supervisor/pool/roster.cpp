@@ -16,6 +16,11 @@ constexpr Duration quiet_time = 1s;
 /// A successor that turned out not to be needed is let go after this long.
 constexpr Duration spare_time = 30s;
 
+/// A job's time begins when it does: what has a limit is neither put behind another nor before one.
+bool may_share_window(const Task& task) {
+    return task.soft_time_limit == Duration{} && task.time_limit == Duration{};
+}
+
 Duration decayed(Duration mean, Duration sample) {
     return mean == Duration{} ? sample : mean + (sample - mean) / 4;
 }
@@ -28,16 +33,19 @@ Roster::Roster(PoolContext& context, WorkerOwner& owner,
       owner_(owner),
       settings_(std::move(settings)),
       wanted_(settings_->min_workers),
-      running_(context.executor) {}
+      running_(context.executor),
+      keeper_(context, *this, settings_) {}
 
-Worker& Roster::spawn(Slot& slot) {
+Worker& Roster::spawn(unsigned slot, std::uint32_t incarnation) {
     WorkerName name;
     name.pool = settings_->name;
-    name.slot = slot.number;
-    name.incarnation = ++slot.incarnations;
+    name.slot = slot;
+    name.incarnation = incarnation;
     name.generation = generation_;
     name.jitter = context_.random_share();
-    workers_.emplace_back(context_, owner_, settings_, std::move(name));
+    WorkerOrigin origin = keeper_.origin();
+    keeper_.born(origin.parent);
+    workers_.emplace_back(context_, owner_, settings_, std::move(name), std::move(origin));
     const auto worker = std::prev(workers_.end());
     running_.spawn(worker->label(), run(worker));
     return *worker;
@@ -52,10 +60,15 @@ asio::awaitable<void> Roster::run(std::list<Worker>::iterator worker) {
             "worker.burial_failed",
             {{"pool", settings_->name}, {"slot", worker->name().slot}, {"error", error.what()}});
     }
+    TemplateProcess* const parent = worker->parent();
     workers_.erase(worker);
+    keeper_.buried(parent);
 }
 
-asio::awaitable<void> Roster::join() { co_await running_.join(); }
+asio::awaitable<void> Roster::join() {
+    co_await running_.join();
+    co_await keeper_.join();
+}
 
 void Roster::ready(Worker& worker) {
     ever_ready_ = true;
@@ -71,8 +84,11 @@ void Roster::ready(Worker& worker) {
                                      .count()},
                           {"rss", worker.record.fresh.rss},
                           {"private", worker.record.fresh.private_bytes}});
-    if (!std::exchange(lines_checked_, true)) {
-        check_lines(worker);  // of a later worker's size, watch_futility() judges
+    const std::string error =
+        lines_.check(settings_->name, settings_->recycle, worker.record.fresh);
+    complain(error);
+    if (!error.empty() && context_.config_error) {
+        context_.config_error(error);
     }
     if (stopping_) {
         let_go(worker, "shutdown");
@@ -83,17 +99,22 @@ void Roster::ready(Worker& worker) {
 }
 
 void Roster::job_sent(Worker& worker, const Job& job) {
-    Slot& slot = slot_of(worker);
+    Slot& slot = *slot_of(worker);
     if (slot.gap_open && slot.current == &worker) {
         slot.gap_open = false;
         gaps_.add(context_.clock->now() - std::max(slot.gap_since, job.queued_at));
+    }
+    if (settings_->jobs.window > 1) {
+        judge(worker);  // what it holds counts towards its lines
     }
 }
 
 void Roster::job_done(Worker& worker) {
     breaker_.progress();
     if (stopping_) {
-        let_go(worker, "shutdown");
+        if (worker.jobs().empty()) {
+            let_go(worker, "shutdown");
+        }
         return;
     }
     judge(worker);
@@ -126,9 +147,9 @@ void Roster::judge(Worker& worker) {
     const TimePoint now = context_.clock->now();
     Worker::Record& record = worker.record;
     WorkerFacts facts;
-    facts.jobs_done = record.jobs_done;
+    facts.jobs_done = record.jobs_done + worker.jobs().size();
     facts.jitter = worker.name().jitter;
-    facts.age = now - record.launched_at;
+    facts.age = now - record.took_slot_at;
     facts.idle_for = worker.state() == WorkerState::idle ? now - record.last_end : Duration{};
     facts.memory = record.memory;
     if (record.jobs_done > 1) {
@@ -140,7 +161,7 @@ void Roster::judge(Worker& worker) {
     facts.warm_up = warm_up_;
     facts.just_trimmed = record.just_trimmed;
     facts.asked = record.asked;
-    record.decision = decide(facts, settings_->recycle, suspended_);
+    record.decision = decide(facts, settings_->recycle, lines_.suspended());
     if (record.decision.verdict == Verdict::trim && worker.state() == WorkerState::idle &&
         !worker.trimming()) {
         worker.trim();
@@ -149,8 +170,12 @@ void Roster::judge(Worker& worker) {
 
 bool Roster::available(const Worker& worker) const {
     const Slot& slot = slots_[worker.name().slot - 1];
-    if (slot.current != &worker || slot.number > wanted_ || worker.state() != WorkerState::idle ||
-        worker.trimming() || worker.channel_closed()) {
+    const bool has_room =
+        worker.state() == WorkerState::idle ||
+        (worker.state() == WorkerState::busy && worker.jobs().size() < settings_->jobs.window &&
+         may_share_window(*worker.job()->task));
+    if (slot.current != &worker || slot.number > wanted_ || !has_room || worker.trimming() ||
+        worker.channel_closed()) {
         return false;
     }
     switch (worker.record.decision.verdict) {
@@ -160,8 +185,9 @@ bool Roster::available(const Worker& worker) const {
             return true;
         case Verdict::last_job:
             // Make before break: its last job waits for the successor, unless there is no room for
-            // one.
-            return (slot.successor != nullptr && slot.successor->state() == WorkerState::idle) ||
+            // one. A fork is there before most jobs have ended: it need only be under way.
+            return (slot.successor != nullptr &&
+                    (slot.successor->state() == WorkerState::idle || keeper_.forks())) ||
                    !has_room_for_one_more();
         case Verdict::trim:
         case Verdict::stop:
@@ -172,23 +198,28 @@ bool Roster::available(const Worker& worker) const {
 
 Worker* Roster::available(const Task& task) {
     // While a reload rolls through, old and new workers may know different tasks.
+    Worker* best = nullptr;
     Worker* stranger = nullptr;
     bool somebody_may_know = false;
     for (const Slot& slot : slots_) {
-        if (slot.current == nullptr) {
+        Worker* const worker = slot.current;
+        if (worker == nullptr) {
             continue;
         }
-        const bool knows = slot.current->tasks().count(task.name) != 0;
-        if (!available(*slot.current)) {
-            somebody_may_know = somebody_may_know || knows || slot.current->tasks().empty();
-        } else if (knows) {
-            return slot.current;
-        } else if (stranger == nullptr) {
-            stranger = slot.current;
+        const bool knows = worker->tasks().count(task.name) != 0;
+        const bool free = available(*worker) && (worker->jobs().empty() || may_share_window(task));
+        if (!free) {
+            somebody_may_know = somebody_may_know || knows || worker->tasks().empty();
+        } else if (!knows) {
+            stranger = stranger == nullptr ? worker : stranger;
+        } else if (worker->jobs().empty()) {
+            return worker;
+        } else if (best == nullptr || worker->jobs().size() < best->jobs().size()) {
+            best = worker;
         }
     }
     // A task that nobody has any more: the job fails with that error rather than wait for ever.
-    return somebody_may_know ? nullptr : stranger;
+    return best != nullptr || somebody_may_know ? best : stranger;
 }
 
 bool Roster::any_available() const {
@@ -213,76 +244,91 @@ void Roster::settle() {
         slots_.emplace_back();
         slots_.back().number = static_cast<unsigned>(slots_.size());
     }
+    start_successors(now);  // a ready spare takes over in this very turn
     for (Slot& slot : slots_) {
-        settle_slot(slot, now);
+        if (slot.number > wanted_) {
+            give_up(slot);
+        } else if (slot.current == nullptr) {
+            fill(slot, now);
+        } else if (slot.current->state() == WorkerState::idle && !slot.current->trimming()) {
+            replace(slot, now);
+        }
     }
-    start_successors(now);
+    start_successors(now);  // and may need a successor itself
+    fill_up_spares(now);
 }
 
-void Roster::settle_slot(Slot& slot, TimePoint now) {
-    if (slot.number > wanted_) {
-        // Not wanted any more: it goes between two jobs, and nobody follows.
-        if (slot.successor != nullptr) {
-            slot.successor->kill(Cause::shutdown, "its slot is not wanted any more");
-            slot.successor = nullptr;
-        }
-        if (slot.current != nullptr && slot.leaving == nullptr &&
-            slot.current->state() != WorkerState::busy) {
-            if (slot.current->state() == WorkerState::idle) {
-                let_go(*slot.current, "not_wanted");
-            } else {
-                slot.current->kill(Cause::shutdown, "its slot is not wanted any more");
-            }
-            slot.leaving = slot.current;
-            slot.current = nullptr;
-        }
+/// Not wanted any more: its worker goes between two jobs, and nobody follows.
+void Roster::give_up(Slot& slot) {
+    if (slot.successor != nullptr) {
+        slot.successor->kill(Cause::shutdown, "its slot is not wanted any more");
+        slot.successor = nullptr;
+    }
+    if (slot.current == nullptr || !slot.leaving.empty() ||
+        slot.current->state() == WorkerState::busy) {
         return;
     }
-    const bool successor_ready =
-        slot.successor != nullptr && slot.successor->state() == WorkerState::idle;
-    if (slot.current == nullptr && slot.successor != nullptr) {
+    if (slot.current->state() == WorkerState::idle) {
+        let_go(*slot.current, "not_wanted");
+    } else {
+        slot.current->kill(Cause::shutdown, "its slot is not wanted any more");
+    }
+    slot.leaving.push_back(slot.current);
+    slot.current = nullptr;
+}
+
+void Roster::fill(Slot& slot, TimePoint now) {
+    if (slot.successor != nullptr) {
         slot.current = slot.successor;  // the old one died while this one was warming up
         slot.successor = nullptr;
-    } else if (slot.current == nullptr && slot.leaving == nullptr && now >= slot.restart_at &&
-               !breaker_.tripped() && may_launch()) {
-        slot.current = &spawn(slot);
-    } else if (slot.current != nullptr && slot.current->state() == WorkerState::idle &&
-               !slot.current->trimming()) {
-        const Verdict verdict = slot.current->record.decision.verdict;
-        const bool due = verdict == Verdict::replace || verdict == Verdict::stop;
-        if (due && successor_ready) {
-            hand_over(slot);
-        } else if (due && slot.successor == nullptr && slot.leaving == nullptr &&
-                   !has_room_for_one_more() && replacing() < replacement_limit(wanted_)) {
-            break_first(slot);
-        } else if (successor_ready && verdict != Verdict::keep &&
-                   slot.current->record.jobs_done > 0 &&
-                   now - std::max(slot.current->record.last_end, slot.successor->record.ready_at) >
-                       quiet_time) {
-            hand_over(slot);  // no better moment will come, and others may wait for their turn
-        } else if (successor_ready && verdict == Verdict::keep) {
-            if (slot.spare_since == TimePoint{}) {
-                slot.spare_since = now;
-            } else if (now - slot.spare_since > spare_time) {
-                let_go(*slot.successor, "not_needed");
-                slot.successor = nullptr;
-                slot.spare_since = TimePoint{};
-            }
-        } else {
+    } else if (now >= slot.restart_at && !breaker_.tripped()) {
+        slot.current = take_spare(slot, false);
+        if (slot.current == nullptr && (slot.leaving.empty() || keeper_.forks()) && may_launch()) {
+            slot.current = &spawn(slot.number, ++slot.incarnations);
+        }
+    }
+}
+
+/// Its worker is idle: this is the moment to change hands, if there is a reason to.
+void Roster::replace(Slot& slot, TimePoint now) {
+    const bool successor_ready =
+        slot.successor != nullptr && slot.successor->state() == WorkerState::idle;
+    const Verdict verdict = slot.current->record.decision.verdict;
+    const bool due = verdict == Verdict::replace || verdict == Verdict::stop;
+    if (due && successor_ready) {
+        hand_over(slot);
+    } else if (due && slot.successor == nullptr && slot.leaving.empty() && keeper_.can_provide() &&
+               !has_room_for_one_more() && replacing() < replacement_limit(wanted_)) {
+        break_first(slot);
+    } else if (successor_ready && verdict != Verdict::keep && slot.current->record.jobs_done > 0 &&
+               now - std::max(slot.current->record.last_end, slot.successor->record.ready_at) >
+                   quiet_time) {
+        hand_over(slot);  // no better moment will come, and others may wait for their turn
+    } else if (successor_ready && verdict == Verdict::keep) {
+        if (slot.spare_since == TimePoint{}) {
+            slot.spare_since = now;
+        } else if (now - slot.spare_since > spare_time) {
+            let_go(*slot.successor, "not_needed");
+            slot.successor = nullptr;
             slot.spare_since = TimePoint{};
         }
+    } else {
+        slot.spare_since = TimePoint{};
     }
 }
 
 bool Roster::owns(pid_t pid) const {
-    return std::any_of(workers_.begin(), workers_.end(),
+    return keeper_.owns(pid) ||
+           std::any_of(workers_.begin(), workers_.end(),
                        [pid](const Worker& worker) { return worker.pid() == pid; });
 }
 
 Worker* Roster::worker_of(JobId job) {
     for (Worker& worker : workers_) {
-        if (worker.job() != nullptr && worker.job()->id == job) {
-            return &worker;
+        for (const Job* const held : worker.jobs()) {
+            if (held->id == job) {
+                return &worker;
+            }
         }
     }
     return nullptr;

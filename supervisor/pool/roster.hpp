@@ -8,21 +8,23 @@
 #include <memory>
 #include <string>
 
-#include "backoff.hpp"
 #include "base/task_group.hpp"
 #include "context.hpp"
 #include "gap_stats.hpp"
 #include "life_book.hpp"
+#include "line_watch.hpp"
+#include "slot.hpp"
 #include "supervise/snapshot.hpp"
+#include "template_keeper.hpp"
 #include "worker.hpp"
 
 namespace supervise {
 
-/// The pool's slots and the workers in them: fills empty slots within their back-off, starts
-/// successors in time, hands slots over between two jobs, keeps the herd rule, the breaker and the
-/// memory budget. It knows workers, not the queue. Owned by the pool, which hears the workers and
-/// passes on what concerns it here.
-class Roster {
+/// The pool's slots and the workers in them: fills empty slots within their back-off, keeps spares,
+/// starts successors in time, hands slots over between two jobs, keeps the herd rule, the breaker
+/// and the memory budget. It knows workers, not the queue. Owned by the pool, which hears the
+/// workers and passes on what concerns it here.
+class Roster final : private TemplateKeeperOwner {
   public:
     Roster(PoolContext& context, WorkerOwner& owner, std::shared_ptr<const PoolSettings> settings);
 
@@ -31,7 +33,8 @@ class Roster {
     void job_sent(Worker& worker, const Job& job);
     void job_done(Worker& worker);
     void trimmed(Worker& worker);
-    void gone(Worker& worker, const ExitVerdict& verdict, bool given_back);
+    /// `lost`: the job that it had begun, or null.
+    void gone(Worker& worker, const ExitVerdict& verdict, const Job* lost);
     /// Samples memory, enforces time limits and the hard line, ages and starts workers; `waiting`
     /// jobs are queued. Returns when it should be called again at the latest.
     TimePoint tick(std::size_t waiting);
@@ -51,6 +54,9 @@ class Roster {
         std::shared_ptr<const PoolSettings> settings);  ///< the operator's; nothing else changed
     void apply(std::shared_ptr<const PoolSettings> settings, bool replace_workers);
     unsigned recycle(std::optional<unsigned> slot, RecycleReason reason);
+    /// Imports the application anew and replaces all workers when that has succeeded; the new
+    /// generation's number.
+    unsigned renew_template();
     void reset_breaker();
     Worker* worker_of(JobId job);
 
@@ -63,35 +69,39 @@ class Roster {
     bool tripped() const { return breaker_.tripped(); }
     bool ever_ready() const { return ever_ready_; }
     /// It tries, and fails: nobody should wait for its first worker.
-    bool fails_to_start() const { return !ever_ready_ && breaker_.deaths() >= 3; }
-    bool any_alive() const { return !workers_.empty(); }
+    bool fails_to_start() const {
+        return !ever_ready_ && (breaker_.deaths() >= 3 || !refusal_.empty());
+    }
+    bool any_alive() const { return !workers_.empty() || keeper_.any_alive(); }
     bool owns(pid_t pid) const;  ///< a process that a worker here has not reaped yet
     unsigned wanted() const { return wanted_; }
     const std::string& last_failure() const { return last_failure_; }
     const std::string& complaint() const { return complaint_; }
+    const std::string& refusal() const { return refusal_; }  ///< to fork, by on_unsafe_fork
+    const std::string& template_error() const { return keeper_.error(); }
     const LifeBook& book() const { return book_; }
     void describe(PoolSnapshot& snapshot) const;
 
   private:
-    struct Slot {
-        unsigned number = 1;
-        std::uint32_t incarnations = 0;
-        Worker* current = nullptr;
-        Worker* successor = nullptr;
-        Worker* leaving = nullptr;  ///< recycled, not gone yet
-        Backoff backoff;
-        TimePoint restart_at{};
-        bool gap_open = false;
-        TimePoint gap_since{};
-        TimePoint spare_since{};  ///< the successor is ready and not needed (any more)
-    };
+    void generation_changed(unsigned generation, bool roll) override;
+    void template_failed(const std::string& what) override;
+    void fork_refused(const std::string& what) override;
 
-    Slot& slot_of(const Worker& worker) { return slots_[worker.name().slot - 1]; }
-    Worker& spawn(Slot& slot);
+    /// Null for a spare.
+    Slot* slot_of(const Worker& worker) {
+        return worker.name().slot == 0 ? nullptr : &slots_[worker.name().slot - 1];
+    }
+    Worker& spawn(unsigned slot, std::uint32_t incarnation);
+    Worker* take_spare(Slot& slot, bool ready_only);
+    void fill_up_spares(TimePoint now);
+    void dismiss(Worker& worker, const char* reason);
     boost::asio::awaitable<void> run(std::list<Worker>::iterator worker);
     void judge(Worker& worker);
     void watch(Worker& worker, TimePoint now);
-    void settle_slot(Slot& slot, TimePoint now);
+    void give_up(Slot& slot);
+    void fill(Slot& slot, TimePoint now);
+    void replace(Slot& slot, TimePoint now);
+    void roll_over(Slot& slot);
     void start_successors(TimePoint now);
     bool wants_successor(const Slot& slot) const;
     unsigned replacing() const;
@@ -100,38 +110,41 @@ class Roster {
     void hand_over(Slot& slot);
     void let_go(Worker& worker, std::string_view reason);
     void break_first(Slot& slot);
+    void died(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePoint now);
+    void death_of(const std::string& detail, TimePoint now);
     void count_recycle(const Worker& old, const Worker* fresh);
-    void watch_futility(RecycleReason reason, const Worker& old, const Worker& fresh);
-    void check_lines(const Worker& worker);
     void autoscale(std::size_t waiting, TimePoint now);
     void write_life(const Worker& worker, const ExitVerdict& verdict, const char* how,
-                    bool given_back);
-    void complain(std::string text);
+                    const Job* lost);
+    void complain(const std::string& text);
 
     PoolContext& context_;
     WorkerOwner& owner_;
     std::shared_ptr<const PoolSettings> settings_;
     std::deque<Slot> slots_;  ///< index = number - 1; never shrinks, so that references stay
     std::list<Worker> workers_;
+    std::vector<Worker*> spares_;  ///< starting or ready, oldest first
+    std::uint32_t spares_made_ = 0;
+    Backoff spare_backoff_;
+    TimePoint next_spare_at_{};
     unsigned wanted_;
     unsigned generation_ = 1;
     bool stopping_ = false;
     bool ever_ready_ = false;
-    bool lines_checked_ = false;  ///< against a fresh worker, since the settings came
     Duration warm_up_{};
     MemorySample fresh_;  ///< of the last worker that became ready
     Breaker breaker_;
-    SuspendedLines suspended_;
-    FutilityWatch rss_futility_, private_futility_;
+    LineWatch lines_;
     std::string last_failure_;
     std::string complaint_;  ///< a promise of the config that is not kept, for status
-
+    std::string refusal_;
     std::array<std::uint64_t, recycle_reasons> recycles_{};
     std::map<std::string, std::uint64_t> restarts_;
     std::uint64_t trims_ = 0, trimmed_bytes_ = 0;
     GapStats gaps_;
     LifeBook book_;
     TaskGroup running_;
+    TemplateKeeper keeper_;  ///< after workers_, which refer to its templates until they are gone
 };
 
 }  // namespace supervise

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <tuple>
 
 #include "roster.hpp"
 
@@ -23,52 +24,103 @@ bool is_crash(Cause cause) {
            cause == Cause::oom_host || cause == Cause::unknown;
 }
 
-/// As it would be written in the config, rounded up.
-std::string config_size(std::uint64_t bytes) {
-    constexpr std::uint64_t mebi = 1 << 20;
-    return std::to_string((bytes + mebi - 1) / mebi) + 'M';
-}
-
 }  // namespace
 
-void Roster::gone(Worker& worker, const ExitVerdict& verdict, bool given_back) {
-    const TimePoint now = context_.clock->now();
-    Slot& slot = slot_of(worker);
-    const bool recycled = slot.leaving == &worker && slot.number <= wanted_;
-    for (Worker** place : {&slot.current, &slot.successor, &slot.leaving}) {
-        if (*place == &worker) {
-            *place = nullptr;
+void Roster::gone(Worker& worker, const ExitVerdict& verdict, const Job* lost) {
+    Slot* const slot = slot_of(worker);
+    bool recycled = false;
+    if (slot != nullptr) {
+        recycled = std::erase(slot->leaving, &worker) > 0 && slot->number <= wanted_;
+        for (Worker** place : {&slot->current, &slot->successor}) {
+            *place = *place == &worker ? nullptr : *place;
         }
     }
+    std::erase(spares_, &worker);
     const bool planned =
         worker.record.retire_asked_at != TimePoint{} || verdict.cause == Cause::shutdown;
-    if (planned) {
-        write_life(worker, verdict, recycled ? "recycled" : "retired", given_back);
-    } else {
-        write_life(worker, verdict, "died", given_back);
-        ++restarts_[std::string(name_of(verdict.cause))];
-        const bool healthy = worker.record.jobs_done > 0;
-        Duration wait{};
-        if (is_crash(verdict.cause)) {
-            wait = slot.backoff.after_death(settings_->restart, healthy, context_.random_share());
-            last_failure_ = verdict.detail.substr(0, verdict.detail.find('\n'));  // no traceback
-            if (breaker_.death(settings_->restart, now)) {
-                context_.logger.error(
-                    "pool.degraded",
-                    {{"pool", settings_->name},
-                     {"deaths", settings_->restart.burst},
-                     {"period_seconds", static_cast<long>(seconds(settings_->restart.period))},
-                     {"last", verdict.detail},
-                     {"next", "mend it, then: supervise resume " + settings_->name}});
-            }
-        }
-        slot.restart_at = now + wait;
+    write_life(worker, verdict, !planned ? "died" : recycled ? "recycled" : "retired", lost);
+    if (!planned) {
+        died(worker, verdict, slot, context_.clock->now());
     }
     settle();
 }
 
+void Roster::died(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePoint now) {
+    ++restarts_[std::string(name_of(verdict.cause))];
+    const bool healthy = worker.record.jobs_done > 0;
+    TimePoint& restart_at = slot != nullptr ? slot->restart_at : next_spare_at_;
+    Backoff& backoff = slot != nullptr ? slot->backoff : spare_backoff_;
+    restart_at = now;
+    if (!is_crash(verdict.cause)) {
+        return;
+    }
+    const Duration wait = backoff.after_death(settings_->restart, healthy, context_.random_share());
+    const bool spare_ready = std::any_of(spares_.begin(), spares_.end(), [](const Worker* spare) {
+        return spare->state() == WorkerState::idle;
+    });
+    if (!healthy || !spare_ready) {
+        restart_at += wait;
+    }
+    death_of(verdict.detail, now);
+}
+
+void Roster::death_of(const std::string& detail, TimePoint now) {
+    last_failure_ = detail.substr(0, detail.find('\n'));  // no traceback
+    if (breaker_.death(settings_->restart, now)) {
+        context_.logger.error(
+            "pool.degraded",
+            {{"pool", settings_->name},
+             {"deaths", settings_->restart.burst},
+             {"period_seconds", static_cast<long>(seconds(settings_->restart.period))},
+             {"last", detail},
+             {"next", "mend it, then: supervise resume " + settings_->name}});
+    }
+}
+
+void Roster::template_failed(const std::string& what) { death_of(what, context_.clock->now()); }
+
+void Roster::fork_refused(const std::string& what) {
+    refusal_ = what;
+    context_.logger.error("pool.degraded", {{"pool", settings_->name},
+                                            {"last", what},
+                                            {"next", "mend it, then: supervise recycle " +
+                                                         settings_->name + " --template"}});
+}
+
+void Roster::generation_changed(unsigned generation, bool roll) {
+    generation_ = generation;
+    refusal_.clear();
+    if (roll) {
+        lines_.reset();
+        while (!spares_.empty()) {
+            dismiss(*spares_.back(), "config");
+            spares_.pop_back();
+        }
+        for (Slot& slot : slots_) {
+            roll_over(slot);
+        }
+    }
+    settle();
+}
+
+/// What serves goes on until its successor is there; what does not yet, has no use any more.
+void Roster::roll_over(Slot& slot) {
+    for (Worker** place : {&slot.successor, &slot.current}) {
+        Worker* const worker = *place;
+        const bool serves =
+            place == &slot.current && worker != nullptr && worker->record.ready_at != TimePoint{};
+        if (worker != nullptr && !serves) {
+            dismiss(*worker, "the application has changed");
+            *place = nullptr;
+        } else if (worker != nullptr) {
+            worker->record.asked = RecycleReason::config;
+            judge(*worker);
+        }
+    }
+}
+
 void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const char* how,
-                        bool given_back) {
+                        const Job* lost) {
     const Worker::Record& record = worker.record;
     const bool died = std::string_view(how) == "died";
     Life life;
@@ -83,9 +135,9 @@ void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const 
                                                       : record.leave_reason;
     life.detail = verdict.detail;
     life.jobs_done = record.jobs_done;
-    if (worker.job() != nullptr && !given_back) {
-        life.job = worker.job()->id;
-        life.task = worker.job()->task->name;
+    if (lost != nullptr) {
+        life.job = lost->id;
+        life.task = lost->task->name;
     }
     life.fresh = record.fresh;
     life.last = record.memory;
@@ -107,49 +159,12 @@ void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const 
     book_.write(std::move(life));
 }
 
-void Roster::watch_futility(RecycleReason reason, const Worker& old, const Worker& fresh) {
-    bool futile = false;
-    if (reason == RecycleReason::max_rss) {
-        futile = rss_futility_.recycled(old.record.memory.rss, fresh.record.fresh.rss);
-        suspended_.max_rss = suspended_.max_rss || futile;
-    } else if (reason == RecycleReason::max_private) {
-        futile = private_futility_.recycled(old.record.memory.private_bytes,
-                                            fresh.record.fresh.private_bytes);
-        suspended_.max_private = suspended_.max_private || futile;
+void Roster::complain(const std::string& text) {
+    if (!text.empty()) {
+        complaint_ = text;
+        context_.logger.error("pool.misconfigured",
+                              {{"pool", settings_->name}, {"error", complaint_}});
     }
-    if (futile) {
-        complain(
-            "three recycles in a row for recycle." + std::string(name_of(reason)) +
-            " gave nothing back; it is not obeyed until the config changes: raise it or look for "
-            "what a fresh worker loads");
-    }
-}
-
-void Roster::check_lines(const Worker& worker) {
-    const auto check = [&](std::string_view key, std::optional<std::uint64_t> line,
-                           std::uint64_t fresh, bool& suspended) {
-        if (!line || suspended || *line >= least_line(fresh)) {
-            return;
-        }
-        suspended = true;
-        const std::string message =
-            "pool " + settings_->name + ": recycle." + std::string(key) + " = " +
-            config_size(*line) + " is below 1.2 times what a fresh worker has (" +
-            config_size(fresh) + "), so that every worker would be replaced at once; set it to " +
-            config_size(least_line(fresh)) + " at the least";
-        complain(message);
-        if (context_.config_error) {
-            context_.config_error(message);
-        }
-    };
-    check("max_rss", settings_->recycle.max_rss, worker.record.fresh.rss, suspended_.max_rss);
-    check("max_private", settings_->recycle.max_private, worker.record.fresh.private_bytes,
-          suspended_.max_private);
-}
-
-void Roster::complain(std::string text) {
-    complaint_ = std::move(text);
-    context_.logger.error("pool.misconfigured", {{"pool", settings_->name}, {"error", complaint_}});
 }
 
 void Roster::resize(std::shared_ptr<const PoolSettings> settings) {
@@ -159,34 +174,22 @@ void Roster::resize(std::shared_ptr<const PoolSettings> settings) {
 }
 
 void Roster::apply(std::shared_ptr<const PoolSettings> settings, bool replace_workers) {
+    const bool had_preload = settings_->preload;
     settings_ = std::move(settings);
     wanted_ = std::clamp(wanted_, settings_->min_workers, settings_->max_workers);
-    suspended_ = {};
-    lines_checked_ = false;
-    rss_futility_.reset();
-    private_futility_.reset();
+    lines_.reset();
     complaint_.clear();
     for (Worker& worker : workers_) {
         worker.apply(settings_);
     }
-    generation_ += replace_workers ? 1 : 0;
     reset_breaker();
-    if (replace_workers) {
-        for (Slot& slot : slots_) {
-            if (slot.successor != nullptr) {  // of the old generation
-                slot.successor->kill(Cause::shutdown, "the configuration has changed");
-                slot.successor = nullptr;
-            }
-            if (slot.current != nullptr &&
-                !slot.current->record.ready_at.time_since_epoch().count()) {
-                slot.current->kill(Cause::shutdown, "the configuration has changed");
-                slot.current = nullptr;
-            }
-        }
-        recycle(std::nullopt, RecycleReason::config);
+    if (settings_->preload || had_preload || replace_workers) {
+        keeper_.renew(settings_, true);
     }
     settle();
 }
+
+unsigned Roster::renew_template() { return keeper_.renew(settings_, true); }
 
 unsigned Roster::recycle(std::optional<unsigned> number, RecycleReason reason) {
     unsigned asked = 0;
@@ -203,6 +206,10 @@ unsigned Roster::recycle(std::optional<unsigned> number, RecycleReason reason) {
 
 void Roster::reset_breaker() {
     breaker_.reset();
+    spare_backoff_.reset();
+    next_spare_at_ = TimePoint{};
+    refusal_.clear();
+    keeper_.reset();
     for (Slot& slot : slots_) {
         slot.backoff.reset();
         slot.restart_at = TimePoint{};
@@ -212,6 +219,7 @@ void Roster::reset_breaker() {
 
 void Roster::stop() {
     stopping_ = true;
+    keeper_.stop();
     for (Worker& worker : workers_) {
         if (worker.state() == WorkerState::idle && !worker.trimming()) {
             let_go(worker, "shutdown");
@@ -231,6 +239,7 @@ void Roster::interrupt() {
 }
 
 void Roster::kill_all(const char* why) {
+    keeper_.kill_all(why);
     for (Worker& worker : workers_) {
         worker.kill(Cause::shutdown, why);
     }
@@ -257,11 +266,13 @@ void Roster::describe(PoolSnapshot& snapshot) const {
         row.age_seconds = seconds(now - worker.record.launched_at);
         row.rss_bytes = worker.record.memory.rss;
         row.private_bytes = worker.record.memory.private_bytes;
-        row.successor = slots_[worker.name().slot - 1].successor == &worker;
+        row.successor = row.slot == 0 || slots_[row.slot - 1].successor == &worker;
     }
     std::sort(snapshot.workers.begin(), snapshot.workers.end(),
               [](const WorkerSnapshot& a, const WorkerSnapshot& b) {
-                  return std::pair(a.slot, a.incarnation) < std::pair(b.slot, b.incarnation);
+                  // Slots first, then spares, which have none.
+                  return std::tuple(a.slot == 0, a.slot, a.incarnation) <
+                         std::tuple(b.slot == 0, b.slot, b.incarnation);
               });
     for (std::size_t i = 0; i < recycle_reasons; ++i) {
         if (recycles_[i] > 0) {
@@ -272,6 +283,8 @@ void Roster::describe(PoolSnapshot& snapshot) const {
     snapshot.trims = trims_;
     snapshot.trimmed_bytes = trimmed_bytes_;
     snapshot.slot_gap = gaps_.snapshot();
+    snapshot.generation = generation_;
+    keeper_.describe(snapshot);
 }
 
 }  // namespace supervise

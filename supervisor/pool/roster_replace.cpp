@@ -5,15 +5,24 @@
 
 namespace supervise {
 
+namespace {
+
+/// Old processes of one slot that may still be on their way out while the next one is warmed up:
+/// forks are made so fast that they would wait for each other's ends.
+constexpr std::size_t most_leaving_forks = 3;
+
+}  // namespace
+
 bool Roster::wants_successor(const Slot& slot) const {
+    const bool crowded =
+        keeper_.forks() ? slot.leaving.size() >= most_leaving_forks : !slot.leaving.empty();
     return slot.number <= wanted_ && slot.current != nullptr && slot.successor == nullptr &&
-           slot.leaving == nullptr && slot.current->record.decision.verdict != Verdict::keep &&
+           !crowded && slot.current->record.decision.verdict != Verdict::keep &&
            slot.current->record.decision.verdict != Verdict::trim;
 }
 
 void Roster::start_successors(TimePoint now) {
-    while (!breaker_.tripped() && replacing() < replacement_limit(wanted_) &&
-           has_room_for_one_more()) {
+    while (!breaker_.tripped()) {
         Slot* most_urgent = nullptr;
         for (Slot& slot : slots_) {
             if (wants_successor(slot) && now >= slot.restart_at &&
@@ -25,7 +34,17 @@ void Roster::start_successors(TimePoint now) {
         if (most_urgent == nullptr) {
             return;
         }
-        most_urgent->successor = &spawn(*most_urgent);
+        most_urgent->successor = take_spare(*most_urgent, true);
+        if (most_urgent->successor == nullptr) {
+            if (replacing() >= replacement_limit(wanted_, keeper_.forks()) ||
+                !keeper_.can_provide() || !has_room_for_one_more()) {
+                return;
+            }
+            most_urgent->successor = take_spare(*most_urgent, false);
+        }
+        if (most_urgent->successor == nullptr) {
+            most_urgent->successor = &spawn(most_urgent->number, ++most_urgent->incarnations);
+        }
     }
 }
 
@@ -35,14 +54,68 @@ unsigned Roster::replacing() const {
     unsigned under_way = 0;
     unsigned leaving = 0;
     for (const Slot& slot : slots_) {
-        const bool empty = slot.leaving != nullptr && slot.current == nullptr;
+        const bool empty = !slot.leaving.empty() && slot.current == nullptr;
         under_way += slot.successor != nullptr || empty ? 1 : 0;
-        leaving += slot.leaving != nullptr ? 1 : 0;
+        leaving += slot.leaving.empty() ? 0 : 1;
     }
-    return std::max(under_way, leaving > replacement_limit(wanted_) ? leaving : 0);
+    return std::max(under_way, leaving > replacement_limit(wanted_, keeper_.forks()) ? leaving : 0);
+}
+
+Worker* Roster::take_spare(Slot& slot, bool ready_only) {
+    const auto of_state = [this](bool ready) {
+        return std::find_if(spares_.begin(), spares_.end(), [ready](const Worker* spare) {
+            return (spare->state() == WorkerState::idle) == ready;
+        });
+    };
+    auto found = of_state(true);
+    if (found == spares_.end() && !ready_only) {
+        found = of_state(false);
+    }
+    if (found == spares_.end()) {
+        return nullptr;
+    }
+    Worker* const spare = *found;
+    spares_.erase(found);
+    spare->take_slot(slot.number, ++slot.incarnations);
+    if (spare->state() == WorkerState::idle) {
+        judge(*spare);
+    }
+    return spare;
+}
+
+void Roster::fill_up_spares(TimePoint now) {
+    while (spares_.size() > settings_->spare) {
+        dismiss(*spares_.back(), "not_needed");
+        spares_.pop_back();
+    }
+    const bool filled = std::all_of(slots_.begin(), slots_.end(), [this](const Slot& slot) {
+        return slot.current != nullptr || slot.number > wanted_;
+    });
+    const auto may_make_one = [this] {
+        // Spawned ones come one by one.
+        const bool starting = std::any_of(spares_.begin(), spares_.end(), [](const Worker* spare) {
+            return spare->state() != WorkerState::idle;
+        });
+        return (keeper_.forks() || !starting) && keeper_.can_provide() && has_room_for_one_more();
+    };
+    while (filled && ever_ready_ && wanted_ > 0 && !breaker_.tripped() && now >= next_spare_at_ &&
+           spares_.size() < settings_->spare && may_make_one()) {
+        spares_.push_back(&spawn(0, ++spares_made_));
+    }
+}
+
+void Roster::dismiss(Worker& worker, const char* reason) {
+    if (worker.state() == WorkerState::idle) {
+        let_go(worker, reason);
+    } else {
+        worker.kill(Cause::shutdown, reason);
+    }
 }
 
 bool Roster::may_launch() const {
+    if (!keeper_.can_provide()) {
+        return false;
+    }
     if (!settings_->memory.budget) {
         return true;
     }
@@ -60,7 +133,7 @@ bool Roster::has_room_for_one_more() const {
     if (!settings_->memory.budget) {
         return true;
     }
-    std::uint64_t sum = fresh_.private_bytes;
+    std::uint64_t sum = fresh_.private_bytes + keeper_.private_bytes();
     for (const Worker& worker : workers_) {
         if (worker.state() != WorkerState::gone) {
             sum += std::max(worker.record.memory.private_bytes, fresh_.private_bytes);
@@ -74,7 +147,7 @@ void Roster::hand_over(Slot& slot) {
     count_recycle(old, slot.successor);
     slot.gap_open = true;
     slot.gap_since = old.record.last_end;
-    slot.leaving = slot.current;
+    slot.leaving.push_back(slot.current);
     slot.current = slot.successor;
     slot.successor = nullptr;
     slot.spare_since = TimePoint{};
@@ -90,13 +163,15 @@ void Roster::break_first(Slot& slot) {
     count_recycle(*slot.current, nullptr);
     slot.gap_open = true;
     slot.gap_since = slot.current->record.last_end;
-    slot.leaving = slot.current;
+    Worker& old = *slot.current;
+    slot.leaving.push_back(&old);
     slot.current = nullptr;
-    let_go(*slot.leaving, name_of(slot.leaving->record.decision.reason));
+    let_go(old, name_of(old.record.decision.reason));
 }
 
 void Roster::let_go(Worker& worker, std::string_view reason) {
-    const Worker* const heir = slot_of(worker).current;
+    const Slot* const slot = slot_of(worker);
+    const Worker* const heir = slot != nullptr ? slot->current : nullptr;
     context_.logger.info("worker.retiring",
                          {{"pool", settings_->name},
                           {"slot", worker.name().slot},
@@ -115,7 +190,7 @@ void Roster::count_recycle(const Worker& old, const Worker* fresh) {
     const RecycleReason reason = old.record.decision.reason;
     ++recycles_[static_cast<std::size_t>(reason)];
     if (fresh != nullptr) {
-        watch_futility(reason, old, *fresh);
+        complain(lines_.recycled(reason, old.record.memory, fresh->record.fresh));
     }
 }
 

@@ -33,6 +33,7 @@ std::string milliseconds_text(Duration time) {
 TimePoint Roster::tick(std::size_t waiting) {
     const TimePoint now = context_.clock->now();
     TimePoint next = now + busy_period;
+    keeper_.tick(now, !breaker_.tripped());
     for (Worker& worker : workers_) {
         watch(worker, now);
         next = std::min(next, next_look(worker, now));
@@ -65,7 +66,7 @@ void Roster::watch(Worker& worker, TimePoint now) {
             if (worker.trimming() && now - record.trim_asked_at > trim_time) {
                 worker.kill(Cause::exit, "killed: it did not answer a request to trim within " +
                                              milliseconds_text(trim_time));
-            } else if (!stopping_) {
+            } else if (!stopping_ && worker.name().slot != 0) {
                 judge(worker);
             }
             break;

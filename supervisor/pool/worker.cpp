@@ -1,20 +1,14 @@
 #include "worker.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
-#include <csignal>
 #include <utility>
 
-#include "process/output_reader.hpp"
 #include "worker_spec.hpp"
 
 namespace supervise {
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -22,29 +16,36 @@ namespace {
 /// first.
 std::uint64_t backstop(std::uint64_t hard) { return hard + hard / 8 + (16ULL << 20); }
 
-/// How long a dead worker's pipes and group may take to be empty.
-constexpr Duration burial_time = 5s;
-
 }  // namespace
 
 Worker::Worker(PoolContext& context, WorkerOwner& owner,
-               std::shared_ptr<const PoolSettings> settings, WorkerName name)
+               std::shared_ptr<const PoolSettings> settings, WorkerName name, WorkerOrigin origin)
     : context_(context),
       owner_(owner),
       settings_(std::move(settings)),
       name_(std::move(name)),
-      logger_(context.logger),
-      serving_(context.executor),
-      output_(context.executor) {
-    record.launched_at = context_.clock->now();
+      origin_(std::move(origin)),
+      own_tasks_(origin_.tasks ? nullptr : std::make_shared<TaskTable>()),
+      tasks_(origin_.tasks ? origin_.tasks : own_tasks_),
+      process_(context, *this) {
+    record.launched_at = record.took_slot_at = context_.clock->now();
 }
 
-Worker::~Worker() = default;
-
 std::string Worker::label() const {
-    std::string text = name_.pool + '/' + std::to_string(name_.slot) + " incarnation " +
-                       std::to_string(name_.incarnation);
-    return child_ ? text + " (pid " + std::to_string(child_->pid()) + ")" : text;
+    std::string text = name_.pool +
+                       (name_.slot == 0 ? " spare" : '/' + std::to_string(name_.slot)) +
+                       " incarnation " + std::to_string(name_.incarnation);
+    return process_.launched() ? text + " (pid " + std::to_string(pid()) + ")" : text;
+}
+
+void Worker::take_slot(unsigned slot, std::uint32_t incarnation) {
+    name_.slot = slot;
+    name_.incarnation = incarnation;
+    record.took_slot_at = context_.clock->now();
+    context_.logger.info("worker.took_slot", {{"pool", name_.pool},
+                                              {"slot", name_.slot},
+                                              {"incarnation", name_.incarnation},
+                                              {"pid", pid()}});
 }
 
 bool Worker::enter(WorkerEvent event) {
@@ -55,13 +56,13 @@ bool Worker::enter(WorkerEvent event) {
     // What the pool decides, it logs itself; a job's two steps are of interest to few.
     const bool of_a_job = event == WorkerEvent::job_sent || event == WorkerEvent::job_ended;
     const LogLevel level = of_a_job ? LogLevel::debug : LogLevel::info;
-    if ((of_a_job || event == WorkerEvent::launched) && logger_.enabled(level)) {
-        logger_.log(level, "worker." + std::string(name_of(*next)),
-                    {{"pool", name_.pool},
-                     {"slot", name_.slot},
-                     {"incarnation", name_.incarnation},
-                     {"pid", pid()},
-                     {"job", job_ != nullptr ? std::to_string(job_->id) : "-"}});
+    if ((of_a_job || event == WorkerEvent::launched) && context_.logger.enabled(level)) {
+        context_.logger.log(level, "worker." + std::string(name_of(*next)),
+                            {{"pool", name_.pool},
+                             {"slot", name_.slot},
+                             {"incarnation", name_.incarnation},
+                             {"pid", pid()},
+                             {"job", job() != nullptr ? std::to_string(job()->id) : "-"}});
     }
     state_ = *next;
     return true;
@@ -74,177 +75,105 @@ asio::awaitable<void> Worker::run() {
         if (!launched) {
             start_failure_ = launched.error().message();
         } else {
-            co_await live();
+            co_await process_.live(settings_->output);
         }
     } catch (const std::exception& error) {
         broken(std::string("serving it failed: ") + error.what());
     }
-    if (child_ && child_->running()) {  // what failed was ours: it is ended all the same
-        (void)leaf_->kill_all(child_->pid());
-        (void)child_->signal(SIGKILL);
+    if (process_.running()) {  // what failed was ours: it is ended all the same
         try {
-            co_await child_->wait();
+            co_await process_.put_down();
         } catch (const std::exception& error) {
             // Somebody else took its status. Its job must have its end all the same.
-            logger_.error("worker.status_lost", {{"pool", name_.pool},
-                                                 {"slot", name_.slot},
-                                                 {"pid", pid()},
-                                                 {"error", error.what()}});
+            context_.logger.error("worker.status_lost", {{"pool", name_.pool},
+                                                         {"slot", name_.slot},
+                                                         {"pid", pid()},
+                                                         {"error", error.what()}});
         }
     }
     end_of_life();
-    co_await bury();
+    co_await process_.bury();
 }
 
 void Worker::end_of_life() {
-    bool given_back = false;
-    if (child_) {
-        try {
-            receive_all();
-        } catch (const std::exception& error) {
-            broken(std::string("reading its last frames failed: ") + error.what());
-        }
-        given_back = job_ != nullptr && !mark_->names(job_->id, job_->attempts + 1U);
-        (void)leaf_->kill_all(child_->pid());  // its descendants go with it
+    if (process_.launched()) {
+        process_.read_last_frames();
+        process_.kill();  // its descendants go with it
     }
     ExitEvidence evidence;
     evidence.own_act = own_act_;
     evidence.memory_max = memory_max_;
     evidence.start_failure = start_failure_;
-    evidence.status = child_ ? child_->status() : std::nullopt;
-    evidence.events = leaf_ ? leaf_->events() : std::nullopt;
+    evidence.status = process_.status();
+    evidence.events = process_.events();
     enter(WorkerEvent::exited);
-    owner_.worker_gone(*this, judge_exit(evidence), given_back);
-    job_ = nullptr;
+    owner_.worker_gone(*this, judge_exit(evidence), begun());
+    jobs_.clear();
+}
+
+std::size_t Worker::begun() const {
+    for (std::size_t i = 0; i < jobs_.size(); ++i) {
+        if (mark_->names(jobs_[i]->id, jobs_[i]->attempts + 1U)) {
+            return i + 1;
+        }
+    }
+    return 0;
 }
 
 asio::awaitable<Result<void>> Worker::launch() {
-    Result<std::pair<UniqueFd, UniqueFd>> pair = ipc::make_channel_pair();
-    if (!pair) {
-        co_return pair.error();
-    }
-    channel_ = std::make_unique<ipc::Channel>(context_.executor, std::move(pair->first));
-    far_end_ = std::move(pair->second);
     Result<BegunMark> mark = BegunMark::make();
     if (!mark) {
         co_return mark.error();
     }
     mark_.emplace(std::move(*mark));
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        co_return errno_error("make a pipe for the output of", label());
-    }
-    out_.reset(ends[0]);
-    child_out_.reset(ends[1]);
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        co_return errno_error("make a pipe for the output of", label());
-    }
-    err_.reset(ends[0]);
-    child_err_.reset(ends[1]);
-
     LeafLimits limits;
     if (settings_->memory.hard) {
         limits.memory_max = backstop(*settings_->memory.hard);
         memory_max_ = limits.memory_max;
     }
-    const std::string leaf_name =
-        std::to_string(name_.slot) + '.' + std::to_string(name_.incarnation);
-    Result<std::unique_ptr<Leaf>> leaf = context_.cgroups->make_leaf(name_.pool, leaf_name, limits);
-    if (!leaf) {
-        co_return leaf.error();
+    LaunchSpec spec;
+    Launcher* launcher = context_.launcher;
+    if (origin_.parent != nullptr) {
+        launcher = origin_.parent;
+        spec.mark = mark_->descriptor();
+        greeted_ = true;  // its template has spoken for it
+    } else {
+        Result<LaunchSpec> made = make_worker_spec(*settings_, context_);
+        if (!made) {
+            co_return made.error();
+        }
+        spec = std::move(*made);
     }
-    leaf_ = std::move(*leaf);
-
-    Result<LaunchSpec> spec = make_worker_spec(*settings_, context_);
-    if (!spec) {
-        co_return spec.error();
-    }
-    spec->out = child_out_.get();
-    spec->err = child_err_.get();
-    spec->channel = far_end_.get();
-    spec->cgroup_dir = leaf_->cgroup_dir();
-    spec->cgroup_v1_procs = leaf_->cgroup_v1_procs();
-    Result<Launched> launched = co_await context_.launcher->launch(std::move(*spec));
-    // Our copies would keep the pipes and the channel from ending with the worker.
-    child_out_.reset();
-    child_err_.reset();
-    far_end_.reset();
+    const std::string place = name_.slot == 0 ? "spare" : std::to_string(name_.slot);
+    const Result<void> launched =
+        co_await process_.launch(name_.pool, place + '.' + std::to_string(name_.incarnation),
+                                 limits, *launcher, std::move(spec));
     if (!launched) {
         co_return launched.error();
     }
-    child_ = std::make_unique<ChildProcess>(context_.executor, launched->pid,
-                                            std::move(launched->pidfd));
-    leaf_->attach(child_->pid());
     enter(WorkerEvent::launched);
     if (own_act_) {  // asked for while it was being launched
-        (void)leaf_->kill_all(child_->pid());
+        process_.kill();
     }
     co_return Result<void>();
 }
 
-asio::awaitable<void> Worker::live() {
-    serving_.spawn("channel of " + label(), serve());
-    output_.spawn("stdout of " + label(), read_output(std::move(out_), "stdout"));
-    output_.spawn("stderr of " + label(), read_output(std::move(err_), "stderr"));
-    co_await child_->wait();
-}
-
-asio::awaitable<void> Worker::read_output(UniqueFd pipe, const char* stream) {
-    const int process = pid();
-    const OutputLimits limits{settings_->output.max_line, settings_->output.lines_per_second};
-    LineHandler handler = [this, process, stream](std::string_view line, bool cut,
-                                                  std::uint64_t dropped) {
-        if (dropped > 0) {
-            logger_.warning("worker.output_held_back", {{"pool", name_.pool},
-                                                        {"slot", name_.slot},
-                                                        {"pid", process},
-                                                        {"stream", stream},
-                                                        {"lines", dropped}});
-            return;
-        }
-        logger_.info("worker.output",
-                     {{"pool", name_.pool},
-                      {"slot", name_.slot},
-                      {"pid", process},
-                      {"stream", stream},
-                      {"line", cut ? std::string(line) + " [cut]" : std::string(line)}});
-    };
-    co_await read_lines(context_.executor, std::move(pipe), limits, *context_.clock,
-                        std::move(handler));
-}
-
-asio::awaitable<void> Worker::bury() {
-    const TimePoint until = context_.clock->now() + burial_time;
-    Duration pause = 1ms;
-    bool leaf_removed = leaf_ == nullptr;
-    std::string failure;
-    while (!leaf_removed && context_.clock->now() < until) {
-        if (!leaf_->populated()) {
-            const Result<void> removed = leaf_->remove();
-            leaf_removed = removed.has_value();
-            failure = removed ? "" : removed.error().message();
-        }
-        if (!leaf_removed) {
-            co_await context_.clock->sleep_for(pause);
-            pause = std::min<Duration>(pause * 2, 100ms);
-        }
+void Worker::output_came(const char* stream, std::string_view line, bool cut,
+                         std::uint64_t dropped) {
+    if (dropped > 0) {
+        context_.logger.warning("worker.output_held_back", {{"pool", name_.pool},
+                                                            {"slot", name_.slot},
+                                                            {"pid", pid()},
+                                                            {"stream", stream},
+                                                            {"lines", dropped}});
+        return;
     }
-    if (!leaf_removed) {
-        logger_.warning("worker.leaf_left", {{"pool", name_.pool},
-                                             {"slot", name_.slot},
-                                             {"incarnation", name_.incarnation},
-                                             {"error", failure}});
-    }
-    // The pipes end with their last writer. A descendant that got away (tiers C and D) must not
-    // hold us.
-    serving_.cancel();
-    co_await serving_.join();
-    for (pause = 1ms; !output_.empty() && context_.clock->now() < until;) {
-        co_await context_.clock->sleep_for(pause);
-        pause = std::min<Duration>(pause * 2, 100ms);
-    }
-    output_.cancel();
-    co_await output_.join();
+    context_.logger.info("worker.output",
+                         {{"pool", name_.pool},
+                          {"slot", name_.slot},
+                          {"pid", pid()},
+                          {"stream", stream},
+                          {"line", cut ? std::string(line) + " [cut]" : std::string(line)}});
 }
 
 void Worker::kill(Cause cause, std::string detail) {
@@ -253,25 +182,20 @@ void Worker::kill(Cause cause, std::string detail) {
     }
     own_act_ = OwnAct{cause, std::move(detail)};
     enter(WorkerEvent::retire_asked);
-    if (child_ && child_->running()) {
-        const Result<void> killed = leaf_->kill_all(child_->pid());
-        if (!killed) {
-            (void)child_->signal(SIGKILL);
-        }
+    if (process_.running()) {
+        process_.kill();
     }
 }
 
-void Worker::signal(int number) {
-    if (child_ && child_->running()) {
-        (void)child_->signal(number);
+void Worker::revoke(JobId id) {
+    revoked_.insert(id);
+    if (job() != nullptr && job()->id == id) {
+        kill(Cause::revoked, "revoked by its client");
     }
 }
 
 void Worker::sample_memory() {
-    if (!leaf_) {
-        return;
-    }
-    const std::optional<MemorySample> sample = leaf_->sample();
+    const std::optional<MemorySample> sample = process_.sample();
     if (!sample) {
         return;
     }

@@ -59,6 +59,14 @@ void put(std::vector<std::string>& environment, const std::string& name, const s
 
 }  // namespace
 
+Result<LaunchSpec> make_template_spec(const PoolSettings& settings, const PoolContext& context) {
+    Result<LaunchSpec> spec = make_worker_spec(settings, context);
+    if (spec) {
+        spec->argv.insert(spec->argv.end(), {"--template", "--pool", settings.name});
+    }
+    return spec;
+}
+
 Result<LaunchSpec> make_worker_spec(const PoolSettings& settings, const PoolContext& context) {
     LaunchSpec spec;
     spec.argv = {settings.python, context.package_dir + "/supervise/_worker_main.py", settings.app};

@@ -12,4 +12,7 @@ inline constexpr const char* software_name = "supervise/" SUPERVISE_VERSION;
 /// groups. Fails when the user or the group has vanished since the config was read.
 Result<LaunchSpec> make_worker_spec(const PoolSettings& settings, const PoolContext& context);
 
+/// The same for the pool's template.
+Result<LaunchSpec> make_template_spec(const PoolSettings& settings, const PoolContext& context);
+
 }  // namespace supervise

@@ -45,7 +45,7 @@ class Leaf {
   public:
     virtual ~Leaf() = default;
     virtual int cgroup_dir() const = 0;       ///< for LaunchSpec; -1: none
-    virtual int cgroup_v1_procs() const = 0;  ///< for LaunchSpec; -1: none
+    virtual int cgroup_v1_tasks() const = 0;  ///< for LaunchSpec; -1: none
     /// Starts reading memory of `pid` (keeps its statm open, so that a reused pid cannot mislead).
     virtual void attach(pid_t pid) = 0;
     /// 15 us on tiers A and B, 2 us else; nothing once the process has gone.

@@ -16,14 +16,14 @@ namespace {
 
 class HybridLeaf final : public Leaf {
   public:
-    HybridLeaf(V2Group group, std::string v1_path, UniqueFd v1_procs)
+    HybridLeaf(V2Group group, std::string v1_path, UniqueFd v1_tasks)
         : group_(std::move(group)),
           v1_path_(std::move(v1_path)),
-          v1_procs_(std::move(v1_procs)),
+          v1_tasks_(std::move(v1_tasks)),
           stat_(v1_path_ + "/memory.stat") {}
 
     int cgroup_dir() const override { return group_.dir(); }
-    int cgroup_v1_procs() const override { return v1_procs_.get(); }
+    int cgroup_v1_tasks() const override { return v1_tasks_.get(); }
     void attach(pid_t pid) override { process_.attach(pid); }
 
     std::optional<MemorySample> sample() override {
@@ -72,7 +72,7 @@ class HybridLeaf final : public Leaf {
   private:
     V2Group group_;
     std::string v1_path_;
-    UniqueFd v1_procs_;
+    UniqueFd v1_tasks_;
     KeptFile stat_;
     ProcessMemory process_;
 };
@@ -164,12 +164,12 @@ Result<std::unique_ptr<Leaf>> HybridCgroups::make_leaf(const std::string& pool,
     if (!group) {
         return give_up(group.error());
     }
-    UniqueFd procs(::open((*v1_path + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-    if (!procs) {
-        return give_up(errno_error("open", *v1_path + "/cgroup.procs"));
+    UniqueFd tasks(::open((*v1_path + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
+    if (!tasks) {
+        return give_up(errno_error("open", *v1_path + "/tasks"));
     }
     return std::unique_ptr<Leaf>(
-        std::make_unique<HybridLeaf>(std::move(*group), *v1_path, std::move(procs)));
+        std::make_unique<HybridLeaf>(std::move(*group), *v1_path, std::move(tasks)));
 }
 
 /// Beneath `root`; without one beneath our own group, or at the top where that cannot be written.

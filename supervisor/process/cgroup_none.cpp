@@ -14,7 +14,7 @@ namespace {
 class BareLeaf final : public Leaf {
   public:
     int cgroup_dir() const override { return -1; }
-    int cgroup_v1_procs() const override { return -1; }
+    int cgroup_v1_tasks() const override { return -1; }
 
     void attach(pid_t pid) override {
         pid_ = pid;

@@ -22,7 +22,7 @@ class V2Leaf final : public Leaf {
           swap_(group_.path() + "/memory.swap.current") {}
 
     int cgroup_dir() const override { return group_.dir(); }
-    int cgroup_v1_procs() const override { return -1; }
+    int cgroup_v1_tasks() const override { return -1; }
     void attach(pid_t pid) override { process_.attach(pid); }
 
     std::optional<MemorySample> sample() override {

@@ -114,7 +114,7 @@ void set_descriptors(ChildPlan& plan) {
 
 void join_cgroups(const ChildPlan& plan) {
     // Before anything else: what this process touches from here on is charged to its own groups.
-    if (plan.v1_procs >= 0 && !write_all(plan.v1_procs, "0")) {
+    if (plan.v1_tasks >= 0 && !write_all(plan.v1_tasks, "0")) {
         fail(plan, ChildStep::join_v1_cgroup);
     }
     if (plan.v2_dir >= 0 && !write_file(plan.v2_dir, "cgroup.procs", "0")) {

@@ -60,7 +60,7 @@ struct ChildPlan {
     int err = -1;      ///< becomes 2
     int channel = -1;  ///< becomes 3; -1: none
     int report = -1;
-    int v1_procs = -1;
+    int v1_tasks = -1;
     int v2_dir = -1;  ///< only after fork, which cannot be born into a group
 };
 

@@ -164,7 +164,7 @@ void Prepared::lay_out() {
     plan_.err = spec_.err >= 0 ? spec_.err : null_.get();
     plan_.channel = spec_.channel;
     plan_.report = report_writer_.get();
-    plan_.v1_procs = spec_.cgroup_v1_procs;
+    plan_.v1_tasks = spec_.cgroup_v1_tasks;
 }
 
 Error Prepared::error(const ChildFailure& failure) const {
@@ -175,7 +175,7 @@ Error Prepared::error(const ChildFailure& failure) const {
         spec_.uid ? " as user " + std::to_string(*spec_.uid) : std::string();
     switch (failure.step) {
         case ChildStep::join_v1_cgroup:
-            return make("join cgroup", path_of(spec_.cgroup_v1_procs));
+            return make("join cgroup", path_of(spec_.cgroup_v1_tasks));
         case ChildStep::join_v2_cgroup:
             return make("join cgroup", path_of(spec_.cgroup_dir));
         case ChildStep::new_session:

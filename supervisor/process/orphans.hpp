@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <set>
 #include <vector>
 
 namespace supervise {
@@ -14,6 +15,19 @@ void become_subreaper();
 
 /// Our children as they are now, by pid.
 std::vector<pid_t> children_now();
+
+/// While one lives, children may be born to us that we do not know yet, because a template forks
+/// them: reap_orphans() leaves alone what is younger than it.
+class BirthExpected {
+  public:
+    BirthExpected();
+    ~BirthExpected();
+    BirthExpected(const BirthExpected&) = delete;
+    BirthExpected& operator=(const BirthExpected&) = delete;
+
+  private:
+    std::multiset<unsigned long long>::iterator since_;
+};
 
 /// Kills and reaps children that `is_ours(pid)` does not know (orphans of dead workers; all zombies
 /// when we are pid 1 of a container). Never blocks and never takes the status of a known worker.

@@ -17,7 +17,7 @@ class FakeLeaf final : public Leaf {
 
     /// No descriptor: by it the launcher knows which worker it launches.
     int cgroup_dir() const override { return number_; }
-    int cgroup_v1_procs() const override { return -1; }
+    int cgroup_v1_tasks() const override { return -1; }
     void attach(pid_t /*pid*/) override {}
     std::optional<MemorySample> sample() override { return worker_.memory; }
     std::optional<MemoryEvents> events() override { return worker_.events; }

@@ -26,7 +26,7 @@ struct WorkerSnapshot {
 
 /// A process that has imported the application and forks workers.
 struct TemplateSnapshot {
-    std::string state;        ///< starting, ready, failed, unsafe, refused, retiring
+    std::string state;        ///< starting, ready, failed, unsafe, refused, retiring, gone
     unsigned generation = 1;  ///< which its workers are of, too
     int pid = 0;              ///< 0 when it has gone
     double age_seconds = 0;   ///< since launch

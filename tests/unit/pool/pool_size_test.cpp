@@ -167,7 +167,7 @@ TEST_CASE("a reload reaches a worker that waits before its last job", "[pool][si
     FakeWorker& old_spare = stage.ready(1, 2);
     stage.settings.environment["NEW"] = "1";
     stage.pool().apply(stage.settings);
-    CHECK(old_spare.killed);  // of the old generation
+    stage.retires(old_spare);  // of the old generation
     stage.ready(1, 3);
     stage.retires(stage.worker(1, 1));
     CHECK(stage.status().recycles["config"] == 1);

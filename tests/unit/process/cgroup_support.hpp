@@ -62,7 +62,7 @@ class TestGroups {
 
 inline LaunchSpec in(Leaf& leaf, LaunchSpec spec) {
     spec.cgroup_dir = leaf.cgroup_dir();
-    spec.cgroup_v1_procs = leaf.cgroup_v1_procs();
+    spec.cgroup_v1_tasks = leaf.cgroup_v1_tasks();
     return spec;
 }
 

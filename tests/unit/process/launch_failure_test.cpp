@@ -78,7 +78,7 @@ TEST_CASE("a script whose interpreter is missing is told from a missing script",
 TEST_CASE("a v1 group that cannot be joined is named", "[launcher]") {
     const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
     LaunchSpec spec = shell("exit 0");
-    spec.cgroup_v1_procs = full.get();
+    spec.cgroup_v1_tasks = full.get();
     CHECK(launch_error(spec) == "join cgroup /dev/full: No space left on device");
 }
 
