@@ -10,24 +10,15 @@ import atexit
 import contextlib
 import gc
 import os
-import sys
 import threading
-import time
 import weakref
 from typing import Any, NoReturn
 
-from supervise import _output
+from supervise import _output, _signals
 
 EXIT_SECONDS = 5.0  # that the application's threads and atexit functions get
 
-_exit_code = 0
 _frozen_files: list[weakref.ref[Any]] = []
-
-
-def prepare() -> None:
-    """Call it before the application is imported."""
-    # Registered first, it runs last: after the application's own atexit functions.
-    atexit.register(_skip_teardown)
 
 
 def note_frozen_files() -> None:
@@ -43,10 +34,11 @@ def note_frozen_files() -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """A normal exit, except that the application's threads cannot hold it for ever."""
+    """A normal exit up to the interpreter's tear-down, except that the application's threads and
+    atexit functions cannot hold it for ever. Should one of them not even let a signal handler run,
+    then the supervisor's patience ends."""
 
-    def watch() -> None:
-        time.sleep(EXIT_SECONDS)
+    def on_alarm(signal_number: int, frame: object) -> None:
         held = [t.name for t in threading.enumerate() if not t.daemon and t is not main_thread]
         _output.say(
             f"{', '.join(held) or 'an atexit function'} still runs {EXIT_SECONDS:.0f} s after the "
@@ -55,22 +47,23 @@ def leave(code: int) -> NoReturn:
         _output.flush()
         os._exit(code)
 
-    global _exit_code
-    _exit_code = code
     main_thread = threading.main_thread()
-    with contextlib.suppress(RuntimeError):  # no thread to be had: then nothing may hold us
-        threading.Thread(target=watch, name="supervise-exit", daemon=True).start()
-    sys.exit(code)
+    _signals.alarm(EXIT_SECONDS, on_alarm)
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    finally:
+        _flush_files()
+        os._exit(code)
+
+
+def _flush_files() -> None:
+    young = [thing for thing in gc.get_objects() if _is_file(thing)]
+    for thing in [*young, *(file() for file in _frozen_files)]:
+        with contextlib.suppress(Exception):
+            thing.flush()
 
 
 def _is_file(thing: object) -> bool:
     # By the type alone: isinstance() would ask a lazy object for its __class__ and so wake it.
     return issubclass(type(thing), _io._IOBase)
-
-
-def _skip_teardown() -> None:
-    young = [thing for thing in gc.get_objects() if _is_file(thing)]
-    for thing in [*young, *(file() for file in _frozen_files)]:
-        with contextlib.suppress(Exception):
-            thing.flush()
-    os._exit(_exit_code)

@@ -20,7 +20,6 @@ def main(app: str, pool: str, template: bool) -> NoReturn:
     except OSError as error:
         _output.say(f"descriptor {CHANNEL} is not a socket ({error}); supervise starts this script")
         sys.exit(EXIT_PROTOCOL)
-    _leave.prepare()
     _output.prepare()
     title = ProcessTitle(pool) if pool else None
     if title is not None:

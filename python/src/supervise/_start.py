@@ -103,11 +103,11 @@ def run_hooks(channel: socket.socket, hooks: list[_hooks.Hook], name: str) -> No
             raise End(1) from None
 
 
-def setting_up_failed(channel: socket.socket, error: BaseException) -> End:
-    """What to raise when a forked worker cannot become one."""
+def setting_up_failed(channel: socket.socket, error: BaseException) -> int:
+    """Tells that a forked worker could not become one; returns the exit code."""
     what = "the forked worker could not be set up"
     _start_failed(channel, what, error, f"{what}: {_failure.message_of(error)}")
-    return End(1)
+    return 1
 
 
 def announce(channel: socket.socket, findings: list[str]) -> None:

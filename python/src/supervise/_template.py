@@ -10,18 +10,21 @@ import gc
 import os
 import signal
 import socket
+import struct
 import sys
-from typing import Callable, Optional
+from typing import Callable, NoReturn, Optional
 
-from supervise import _decode, _fork_safety, _hooks, _leave, _output, _start
+from supervise import _decode, _fork_safety, _hooks, _leave, _output, _signals, _start
 from supervise import _frames as frames
 from supervise import _messages as messages
 from supervise._fork import Forker, Unavailable
 from supervise._import_watch import ImportWatch
 from supervise._process_title import ProcessTitle
-from supervise._worker import Tasks, Worker, install_early_signals, offered_tasks
+from supervise._worker import Tasks, Worker, offered_tasks
 
 _MOST_DESCRIPTORS = frames.FORK_DESCRIPTORS + 1 + frames.MAX_JOINS
+
+_SEED = struct.Struct("4I")
 
 
 class Template:
@@ -31,7 +34,7 @@ class Template:
         self._forker: Optional[Forker] = None
         self._why_not = ""
         self._tasks: Tasks = {}
-        self._seeders: list[Callable[[], object]] = []
+        self._set_title: Callable[[], None] = lambda: None
         self._collects = True
 
     def run(self, app: str) -> int:
@@ -39,7 +42,7 @@ class Template:
         return _start.exit_code_of(lambda: self._live(app))
 
     def _live(self, app: str) -> None:
-        install_early_signals()
+        _signals.before_import()
         inherited = _fork_safety.open_sockets()
         _start.greet(self._channel, frames.TEMPLATE)
         # Collecting while importing would leave holes in the pages that the workers share. The
@@ -61,11 +64,10 @@ class Template:
         self._serve()
 
     def _prepare(self) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the application made of it
+        _signals.of_template()
         self._tasks = offered_tasks()
-        numpy_random = sys.modules.get("numpy.random")
-        if numpy_random is not None:
-            self._seeders.append(numpy_random.seed)
+        if self._title is not None and self._forker is not None:
+            self._set_title = self._title.setter("worker")
         _hold_low_descriptors()
         _leave.note_frozen_files()
 
@@ -102,6 +104,7 @@ class Template:
         if len(descriptors) != wanted and not lost:
             raise messages.BadFrame(f"a FORK with {len(descriptors)} descriptors instead of {wanted}")
         _output.flush()  # what is in a buffer at a fork would be printed twice
+        _reseed_numpy()
         try:
             if lost:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -113,14 +116,14 @@ class Template:
             answer = frames.forked(request.number, 0, f"fork: {error.strerror}")
         else:
             if pid == 0:
-                raise _start.End(self._live_as_worker(descriptors))
+                self._become_worker(descriptors)
             answer = frames.forked(request.number, pid)
         self._channel.send(answer)
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _live_as_worker(self, descriptors: list[int]) -> int:
-        """In the child: the rest of its life."""
+    def _become_worker(self, descriptors: list[int]) -> NoReturn:
+        """In the child: the rest of its life. What the template can do beforehand, it has done."""
         channel, mark, out, err = descriptors[: frames.FORK_DESCRIPTORS]
         os.dup2(channel, _start.CHANNEL, inheritable=False)  # our socket object is now its channel
         worker = Worker(self._channel)
@@ -135,15 +138,12 @@ class Template:
             assert self._forker is not None
             if self._forker.join_error is not None:
                 raise self._forker.join_error
-            if self._title is not None:
-                self._title.set("worker")
-            for seed in self._seeders:
-                seed()
+            self._set_title()
             if self._collects:
                 gc.enable()
         except BaseException as error:
-            raise _start.setting_up_failed(self._channel, error) from None
-        return worker.run_forked(self._tasks)
+            _leave.leave(_start.setting_up_failed(self._channel, error))
+        _leave.leave(worker.run_forked(self._tasks))
 
 
 def _hold_low_descriptors() -> None:
@@ -155,3 +155,11 @@ def _hold_low_descriptors() -> None:
             os.close(descriptor)
             return
         os.set_inheritable(descriptor, True)
+
+
+def _reseed_numpy() -> None:
+    """The worker inherits these numbers, and the next one others. (`random` reseeds itself in the
+    child.) Done here, it copies no pages there."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(_SEED.unpack(os.urandom(_SEED.size)))

@@ -10,14 +10,13 @@ import contextlib
 import gc
 import mmap
 import os
-import signal
 import socket
 from typing import Callable, Union
 
-from supervise import _decode, _failure, _hooks, _ids, _output, _start, _task
+from supervise import _decode, _failure, _hooks, _ids, _output, _signals, _start, _task
 from supervise import _frames as frames
 from supervise import _messages as messages
-from supervise._current import NEVER, on_interrupt, on_soft_limit, state
+from supervise._current import NEVER, state
 
 Tasks = dict[bytes, Callable[..., object]]
 
@@ -39,7 +38,7 @@ class Worker:
     # --- before the first job
 
     def _live(self, app: str) -> None:
-        install_early_signals()
+        _signals.before_import()
         os.register_at_fork(after_in_child=self._after_fork)
         for descriptor in _start.greet(self._channel, frames.WORKER):
             self.take_mark(descriptor)
@@ -47,14 +46,14 @@ class Worker:
         _start.import_app(self._channel, app)
         _start.run_hooks(self._channel, _hooks.before, "before_fork")
         _start.run_hooks(self._channel, _hooks.after, "after_fork")
-        self._install_signals()
+        _signals.of_worker(self._on_term)
         _start.announce(self._channel, [])
         self.serve(offered_tasks())
 
     def _live_forked(self, tasks: Tasks) -> None:
         os.register_at_fork(after_in_child=self._after_fork)
         _start.run_hooks(self._channel, _hooks.after, "after_fork")
-        self._install_signals()
+        _signals.of_worker(self._on_term)
         _output.flush()
         self._channel.send(frames.frame(frames.READY))
         self.serve(tasks)
@@ -148,11 +147,6 @@ class Worker:
 
     # --- signals and forks
 
-    def _install_signals(self) -> None:
-        signal.signal(signal.SIGUSR1, on_soft_limit)
-        signal.signal(signal.SIGINT, on_interrupt)
-        signal.signal(signal.SIGTERM, self._on_term)
-
     def _on_term(self, signal_number: int, frame: object) -> None:
         """Finish the job, then go. Ending our reading side wakes a recv that waits."""
         self._stopping = True
@@ -167,12 +161,6 @@ class Worker:
 
 def offered_tasks() -> Tasks:
     return {name.encode(): task.function for name, task in _task.registry.items()}
-
-
-def install_early_signals() -> None:
-    # The application may set its own while it is imported; the worker's are set again after.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, on_soft_limit)
 
 
 def _trim() -> int:
