@@ -17,6 +17,8 @@ from supervise import _ids
 from supervise import _messages as m
 from supervise._decode import decode
 
+# Their interpreter; another than the test's own to see whether it works with that, too.
+PYTHON = os.environ.get("SUPERVISE_TEST_PYTHON", sys.executable)
 MAIN = Path(__file__).parents[2] / "python" / "src" / "supervise" / "_worker_main.py"
 SECONDS = 20
 
@@ -112,8 +114,8 @@ class WorkerProcess(Peer):
         (folder / f"{app}.py").write_text("import supervise\n" + textwrap.dedent(source))
         channel, out, errors = self.inherited()
         self.pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, str(MAIN), app, "--path", str(folder), *self.options],
+            PYTHON,
+            [PYTHON, str(MAIN), app, "--path", str(folder), *self.options],
             {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, channel, 3),

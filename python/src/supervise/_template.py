@@ -14,13 +14,13 @@ import struct
 import sys
 from typing import Callable, NoReturn, Optional
 
-from supervise import _decode, _fork_safety, _hooks, _leave, _output, _signals, _start
+from supervise import _decode, _fork_safety, _hooks, _huge_pages, _leave, _output, _signals, _start
 from supervise import _frames as frames
 from supervise import _messages as messages
 from supervise._fork import Forker, Unavailable
 from supervise._import_watch import ImportWatch
 from supervise._process_title import ProcessTitle
-from supervise._worker import Tasks, Worker, offered_tasks
+from supervise._worker import Tasks, Worker, offered_tasks, trim
 
 _MOST_DESCRIPTORS = frames.FORK_DESCRIPTORS + 1 + frames.MAX_JOINS
 
@@ -76,8 +76,10 @@ class Template:
         gc.disable()
         if not gc.get_threshold()[0]:  # the application has set none of its own
             gc.set_threshold(*thresholds)
-        gc.collect()
+        trim()
         gc.freeze()
+        if self._forker is not None:
+            _huge_pages.collapse()
 
     def _serve(self) -> None:
         while True:

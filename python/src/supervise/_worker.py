@@ -137,7 +137,7 @@ class Worker:
         if isinstance(message, messages.Ping):
             self._channel.send(frames.pong(message.token))
         elif isinstance(message, messages.Trim):
-            self._channel.send(frames.trimmed(_trim()))
+            self._channel.send(frames.trimmed(trim()))
         elif isinstance(message, messages.Retire):
             raise _start.End(0)
         elif isinstance(message, messages.Close):
@@ -163,7 +163,7 @@ def offered_tasks() -> Tasks:
     return {name.encode(): task.function for name, task in _task.registry.items()}
 
 
-def _trim() -> int:
+def trim() -> int:
     """Gives freed memory back to the system; returns how many objects the collector found."""
     collected = gc.collect()
     with contextlib.suppress(ImportError, OSError, AttributeError):  # no ctypes, or not glibc
