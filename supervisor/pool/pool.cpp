@@ -110,14 +110,15 @@ void Pool::dispatch() {
 
 void Pool::hand_next(Worker& worker) {
     Job& job = *desk_.take();
+    const TimePoint now = context_.clock->now();
     if (worker.send_job(job)) {
-        desk_.begin(job, context_.clock->now());
+        desk_.begin(job, now);
         roster_.job_sent(worker, job);
-        if (roster_.next_look(worker, context_.clock->now()) < next_look_) {
+        if (roster_.next_look(worker, now) < next_look_) {
             look_.cancel();  // its limits do not wait for the next regular look
         }
     } else {
-        desk_.give_back(job, context_.clock->now());
+        desk_.give_back(job, now);
     }
 }
 

@@ -291,10 +291,13 @@ void Roster::fill(Slot& slot, TimePoint now) {
 
 /// Its worker is idle: this is the moment to change hands, if there is a reason to.
 void Roster::replace(Slot& slot, TimePoint now) {
-    const bool successor_ready =
-        slot.successor != nullptr && slot.successor->state() == WorkerState::idle;
     const Verdict verdict = slot.current->record.decision.verdict;
     const bool due = verdict == Verdict::replace || verdict == Verdict::stop;
+    if (due) {
+        prefer_ready_spare(slot);
+    }
+    const bool successor_ready =
+        slot.successor != nullptr && slot.successor->state() == WorkerState::idle;
     if (due && successor_ready) {
         hand_over(slot);
     } else if (due && slot.successor == nullptr && slot.leaving.empty() && keeper_.can_provide() &&

@@ -87,12 +87,12 @@ class Roster final : private TemplateKeeperOwner {
     void template_failed(const std::string& what) override;
     void fork_refused(const std::string& what) override;
 
-    /// Null for a spare.
     Slot* slot_of(const Worker& worker) {
         return worker.name().slot == 0 ? nullptr : &slots_[worker.name().slot - 1];
     }
     Worker& spawn(unsigned slot, std::uint32_t incarnation);
     Worker* take_spare(Slot& slot, bool ready_only);
+    void prefer_ready_spare(Slot& slot);
     void fill_up_spares(TimePoint now);
     void dismiss(Worker& worker, const char* reason);
     boost::asio::awaitable<void> run(std::list<Worker>::iterator worker);

@@ -83,6 +83,18 @@ Worker* Roster::take_spare(Slot& slot, bool ready_only) {
     return spare;
 }
 
+/// Whoever is ready first takes over; the successor that is still starting is a spare then.
+void Roster::prefer_ready_spare(Slot& slot) {
+    if (slot.successor == nullptr || slot.successor->state() == WorkerState::idle) {
+        return;
+    }
+    if (Worker* const spare = take_spare(slot, true)) {
+        slot.successor->take_slot(0, ++spares_made_);
+        spares_.push_back(slot.successor);
+        slot.successor = spare;
+    }
+}
+
 void Roster::fill_up_spares(TimePoint now) {
     while (spares_.size() > settings_->spare) {
         dismiss(*spares_.back(), "not_needed");

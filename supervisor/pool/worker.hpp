@@ -68,7 +68,7 @@ class Worker final : private PoolProcessOwner {
     void sample_memory();
     /// After a reload; what concerns the launch is past.
     void apply(std::shared_ptr<const PoolSettings> settings) { settings_ = std::move(settings); }
-    void take_slot(unsigned slot, std::uint32_t incarnation);  ///< a spare only
+    void take_slot(unsigned slot, std::uint32_t incarnation);  ///< 0: it becomes a spare
 
     const WorkerName& name() const { return name_; }
     TemplateProcess* parent() const { return origin_.parent; }
