@@ -21,6 +21,7 @@ from bench.scenarios import MODULES, load
 from bench.scenarios.base import Features, Scenario
 
 ROUNDS, QUICK_ROUNDS = 5, 2
+BUILT = BUILD / "release/supervise"
 
 
 def parse() -> argparse.Namespace:
@@ -30,7 +31,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the scenarios, and end")
     parser.add_argument("--rounds", type=int, help=f"instead of {ROUNDS} ({QUICK_ROUNDS} with --quick)")
     parser.add_argument(
-        "--program", type=Path, default=BUILD / "release/supervise",
+        "--program", type=Path, default=BUILT,
         help="measure this supervise; without it build/release is built",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=BENCH, help="folder of RESULTS.md and results.svg")
@@ -112,7 +113,7 @@ def main() -> int:
     runner.adopt_orphans()
     program = arguments.program.resolve()
     features = find_features(program)
-    facts = machine.facts()
+    facts = machine.facts(program, built_here=arguments.program == BUILT)
     bench = runner.Runner(str(program))
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     new: list[Run] = []

@@ -27,7 +27,10 @@ class EngineSpec:
     def label(self) -> str:
         """What the tables call it."""
         if self.ours:
-            details = ["template" if self.preload else "", f"window {self.window}" if self.window else ""]
+            details = [
+                "template" if self.preload else "spawn",
+                f"window {self.window}" if self.window else "",
+            ]
         else:
             details = [self.method]
         told = ", ".join(detail for detail in details if detail)

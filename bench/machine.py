@@ -13,14 +13,15 @@ from pathlib import Path
 from bench.paths import BENCH, TOP
 
 
-def facts() -> dict[str, str]:
+def facts(program: Path, *, built_here: bool) -> dict[str, str]:
+    """program: the supervise that is measured; built_here: whether it is of this tree, as it is now."""
     return {
         "machine": f"{os.cpu_count()} cores ({_processor()}), {_memory()} of memory",
         "system": f"{_distribution()}, Linux {platform.release().split('-')[0]}",
         "cgroups": _cgroups(),
         "Python": platform.python_version(),
         "packages": ", ".join(_packages()),
-        "supervise": _revision(),
+        "supervise": f"{_version(program)}, {_revision() if built_here else 'built elsewhere'}",
     }
 
 
@@ -62,11 +63,24 @@ def _packages() -> list[str]:
     return found
 
 
+def _version(program: Path) -> str:
+    return subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def _revision() -> str:
-    """The commit that the program was built from, as far as git knows."""
-    asked = ["git", "-C", str(TOP), "describe", "--always", "--dirty", "--abbrev=10"]
+    """The commit, and whether more than the results has changed since; for those who have git."""
+    ours = [":!bench/RESULTS.md", ":!bench/results.svg"]
+    commit = _git("rev-parse", "--short=10", "HEAD")
+    if not commit:
+        return "of an unknown commit"
+    changed = " with changes" if _git("status", "--porcelain", "--", ".", *ours) else ""
+    return f"commit {commit}{changed}"
+
+
+def _git(*arguments: str) -> str:
+    """Its output; "" where there is no git or no repository."""
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "-C", TOP, *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return "of unknown revision"
-    return done.stdout.strip() or "of unknown revision"
+        return ""
+    return done.stdout.strip()

@@ -52,7 +52,7 @@ def command(pid: int) -> str:
 
 
 def memory(pid: int) -> dict[str, float]:
-    """MB (10^6 bytes) of `rss`, `pss` and `private` (clean and dirty) from smaps_rollup."""
+    """MB (10^6 bytes) of `rss`, `pss`, `private` (clean and dirty) and `anonymous` from smaps_rollup."""
     sizes: dict[str, int] = {}
     for line in Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()[1:]:
         name, _, rest = line.partition(":")
@@ -61,6 +61,7 @@ def memory(pid: int) -> dict[str, float]:
         "rss": sizes["Rss"] / 1e6,
         "pss": sizes["Pss"] / 1e6,
         "private": (sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1e6,
+        "anonymous": sizes["Anonymous"] / 1e6,
     }
 
 

@@ -12,7 +12,7 @@ class Summary(NamedTuple):
     median: float
     low: float
     high: float
-    count: int
+    rounds: int
 
 
 def summarize(values: Iterable[float]) -> Summary | None:

@@ -62,7 +62,7 @@ def cell(summary: Summary | None, kind: str) -> str:
     if summary is None:
         return ""
     median = number(summary.median, kind)
-    if summary.count == 1 or summary.low == summary.high:
+    if summary.rounds == 1 or summary.low == summary.high:
         return median
     low, high = (number(value, kind).removesuffix(" %") for value in (summary.low, summary.high))
     return f"{median} ({low}..{high})"

@@ -92,7 +92,7 @@ def _capacity(results: AllResults) -> list[Verdict]:
     verdicts = []
     for every, least in ((100, 0.97), (10, 0.95), (1, 0.80)):
         summary = summarize(kept(recycling, spec, every).values()) if spec else None
-        target = f"10 ms jobs, recycled every {every}: capacity kept at least {least:.0%}"
+        target = f"10 ms jobs, recycled every {every}: capacity kept at least {least * 100:.0f} %"
         verdicts.append(_judge(target, summary, "share", lambda value, least=least: value >= least))  # type: ignore[misc]
     gaps = recycling.values(lambda case: case.spec.ours and case.spec.max_tasks == 1, "gap_p99")
     verdicts.append(

@@ -6,6 +6,7 @@ import importlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from bench import procfs
 from bench.case import EngineSpec, Place
@@ -60,8 +61,8 @@ def preload_modules(spec: EngineSpec) -> list[str]:
     return ["jobs", *([spec.app] if spec.app != "light" else [])] if spec.preload else ["jobs"]
 
 
-def initializer(spec: EngineSpec) -> tuple[Callable[[str], None] | None, tuple[str, ...]]:
-    """For the workers, where nobody has imported the application for them."""
+def initializer(spec: EngineSpec) -> dict[str, Any]:
+    """For the workers, where nobody has imported the application for them; as all pools' arguments are."""
     if spec.preload or spec.app == "light":
-        return None, ()
-    return import_app, (spec.app,)
+        return {}
+    return {"initializer": import_app, "initargs": (spec.app,)}

@@ -48,11 +48,8 @@ class Executor(FutureEngine):
 class StandardExecutor(Executor):
     def __init__(self, spec: EngineSpec, place: Place) -> None:
         super().__init__(spec, place)
-        function, arguments = initializer(spec)
-        options: dict[str, Any] = {"max_tasks_per_child": spec.max_tasks} if spec.max_tasks else {}
-        self._executor = ProcessPoolExecutor(
-            spec.workers, _context(spec), initializer=function, initargs=arguments, **options
-        )
+        recycling: dict[str, Any] = {"max_tasks_per_child": spec.max_tasks} if spec.max_tasks else {}
+        self._executor = ProcessPoolExecutor(spec.workers, _context(spec), **initializer(spec), **recycling)
 
 
 class Loky(Executor):
@@ -60,10 +57,8 @@ class Loky(Executor):
 
     def __init__(self, spec: EngineSpec, place: Place) -> None:
         super().__init__(spec, place)
-        function, arguments = initializer(spec)
-        self._executor = importlib.import_module("loky").ProcessPoolExecutor(
-            spec.workers, initializer=function, initargs=arguments
-        )
+        loky = importlib.import_module("loky")
+        self._executor = loky.ProcessPoolExecutor(spec.workers, **initializer(spec))
 
     def close(self) -> None:
         self._executor.shutdown(wait=True, kill_workers=True)
@@ -72,13 +67,9 @@ class Loky(Executor):
 class Pebble(FutureEngine):
     def __init__(self, spec: EngineSpec, place: Place) -> None:
         super().__init__(spec, place)
-        function, arguments = initializer(spec)
-        self._pool: Any = importlib.import_module("pebble").ProcessPool(
-            spec.workers,
-            max_tasks=spec.max_tasks,
-            initializer=function,
-            initargs=arguments,
-            context=_context(spec),
+        pebble = importlib.import_module("pebble")
+        self._pool: Any = pebble.ProcessPool(
+            spec.workers, max_tasks=spec.max_tasks, context=_context(spec), **initializer(spec)
         )
 
     def _submit(self, task: Task, number: int) -> Future[int]:

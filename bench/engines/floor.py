@@ -29,5 +29,7 @@ def latency(spec: EngineSpec, jobs: int) -> list[float]:
 
 
 def _run(mode: str, spec: EngineSpec, jobs: int, window: int, ms: int) -> str:
-    argv = [FLOOR, mode, *map(str, (spec.workers, jobs, window, ms)), sys.executable, ECHO]
-    return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout
+    numbers = [str(number) for number in (spec.workers, jobs, window, ms)]
+    argv = [str(FLOOR), mode, *numbers, sys.executable, str(ECHO)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout

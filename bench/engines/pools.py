@@ -19,9 +19,8 @@ class MultiprocessingPool(Engine):
         context = importlib.import_module(self.module).get_context(spec.method)
         if spec.method == "forkserver":
             context.set_forkserver_preload(preload_modules(spec))
-        function, arguments = initializer(spec)
         self._pool: Any = context.Pool(
-            spec.workers, initializer=function, initargs=arguments, maxtasksperchild=spec.max_tasks or None
+            spec.workers, maxtasksperchild=spec.max_tasks or None, **initializer(spec)
         )
 
     def submit_all(self, task: Task, numbers: Iterable[int]) -> list[int]:

@@ -33,9 +33,9 @@ class Features:
     template: bool
     window: bool
 
-    def ours(self, app: str = "light", **setup: int) -> EngineSpec:
+    def ours(self, app: str = "light", workers: int = 2, max_tasks: int = 0) -> EngineSpec:
         """supervise as it is set up by default, with the template where there is one to use."""
-        return EngineSpec("supervise", app=app, preload=self.template, **setup)
+        return EngineSpec("supervise", app=app, workers=workers, max_tasks=max_tasks, preload=self.template)
 
 
 class Scenario(ABC):

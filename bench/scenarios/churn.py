@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import time
 from pathlib import Path
 
@@ -23,14 +25,15 @@ WARM_UP = 100  # recycles before the first look: caches and arenas fill once
 
 WATCHED = (
     ("template, RSS", "template_rss", "mb"),
-    ("template, private", "template_private", "mb"),
+    ("template, anonymous memory", "template_anonymous", "mb"),
     ("template, descriptors", "template_fds", "count"),
     ("supervisor, RSS", "daemon_rss", "mb"),
-    ("supervisor, private", "daemon_private", "mb"),
+    ("supervisor, anonymous memory", "daemon_anonymous", "mb"),
     ("supervisor, descriptors", "daemon_fds", "count"),
     ("supervisor's children", "children", "count"),
     ("cgroups", "cgroups", "count"),
 )
+_BY_MINUTE = re.compile(r"daemon_rss_\d+")
 
 
 class Churn(Scenario):
@@ -57,7 +60,10 @@ class Churn(Scenario):
         before = _look(engine, stage)
         recycled = _recycles(engine)
         started = time.monotonic()
-        late = _pace(engine, round(seconds * PER_MINUTE / 60))
+        late, by_minute = 0.0, {}
+        for minute in range(1, math.ceil(seconds / 60) + 1):
+            late = max(late, _pace(engine, min(PER_MINUTE, round(seconds * PER_MINUTE / 60))))
+            by_minute[f"daemon_rss_{minute}"] = procfs.rss(engine.daemon.pid)
         minutes = (time.monotonic() - started) / 60
         recycled = _recycles(engine) - recycled
         after = _look(engine, stage)
@@ -65,6 +71,7 @@ class Churn(Scenario):
             "per_minute": recycled / minutes,
             "recycles": recycled,
             "late": late,
+            **by_minute,
             **{f"{name}_before": value for name, value in before.items()},
             **{f"{name}_after": value for name, value in after.items()},
         }
@@ -82,6 +89,8 @@ def _table(values: dict[str, float]) -> Table:
     for label, name, kind in WATCHED:
         before, after = values[f"{name}_before"], values[f"{name}_after"]
         rows.append(Row([label, number(before, kind), number(after, kind), f"{after - before:+.2f}"]))
+    by_minute = [number(value, "mb") for name, value in values.items() if _BY_MINUTE.fullmatch(name)]
+    rows.append(Row(["supervisor, RSS after each minute", "", ", ".join(by_minute), ""]))
     return Table(title, ["", "before", "after", "change"], rows)
 
 
@@ -110,10 +119,10 @@ def _look(engine: Supervise, stage: Stage) -> dict[str, float]:
     template = next(pid for pid in children if "template" in procfs.command(pid))
     return {
         "template_rss": procfs.rss(template),
-        "template_private": procfs.memory(template)["private"],
+        "template_anonymous": procfs.memory(template)["anonymous"],
         "template_fds": procfs.descriptors(template),
         "daemon_rss": procfs.rss(daemon),
-        "daemon_private": procfs.memory(daemon)["private"],
+        "daemon_anonymous": procfs.memory(daemon)["anonymous"],
         "daemon_fds": procfs.descriptors(daemon),
         "children": len(children),
         "cgroups": count_groups(stage.place.cgroup_root),

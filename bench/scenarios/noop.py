@@ -17,8 +17,8 @@ from bench.scenarios.base import FLOOR, PEERS, Features, Scenario, Stopwatch, wa
 from bench.table import Column, Table, engine_table
 
 # About a second for each; more than that would only make slow engines slow the bench.
-JOBS = {"supervise": 40_000, "floor": 400_000, "multiprocessing.Pool": 40_000}
-OTHERS = 10_000
+JOBS = {"supervise": 60_000, "multiprocessing.Pool": 60_000, "billiard.Pool": 60_000, "floor": 600_000}
+OTHERS = 12_000
 
 
 class Noop(Scenario):

@@ -51,7 +51,7 @@ def verdicts(runs):
 def test_ours_is_compared_with_the_best_peer_of_each_round_but_not_with_the_floor():
     table = engine_table(Results(noop_runs()), [Column("map", "map_rate", "rate", ratio="higher")])
     rows = {row.cells[0]: row.cells[1:] for row in table.rows}
-    assert rows["supervise"] == ["75,000 (60,000..90,000)", "2.62 (2.25..3.00)"]
+    assert rows["supervise (spawn)"] == ["75,000 (60,000..90,000)", "2.62 (2.25..3.00)"]
     assert rows["multiprocessing.Pool (fork)"] == ["30,000 (20,000..40,000)", ""]
 
 
@@ -62,7 +62,7 @@ def test_a_lower_time_is_compared_with_the_lowest():
         *runs_of("single", LOKY, {"p50": 80e-6}),
     ]
     table = engine_table(Results(runs), [Column("p50", "p50", "us", ratio="lower")])
-    assert table.rows[0].cells == ["supervise", "20.0", "0.50"]
+    assert table.rows[0].cells == ["supervise (spawn)", "20.0", "0.50"]
 
 
 def test_an_engine_without_figures_says_why():
@@ -75,14 +75,14 @@ def test_a_table_is_markdown_with_ours_in_bold():
     text = engine_table(Results(noop_runs()), [Column("map", "map_rate", "rate")], title="T").markdown()
     lines = text.splitlines()
     assert lines[:4] == ["**T**", "", "| engine | map |", "| --- | ---: |"]
-    assert lines[4] == "| **supervise** | 75,000 (60,000..90,000) |"
+    assert lines[4] == "| **supervise (spawn)** | 75,000 (60,000..90,000) |"
 
 
 def test_a_grid_has_a_column_for_each_number():
     runs = [run for n in (1, 8) for run in runs_of("clients", OURS, {"rate": n * 1000.0}, number=n)]
     table = grid_table(Results(runs), "rate", "rate", title="")
     assert table.heads == ["engine", "1", "8"]
-    assert table.rows[0].cells == ["supervise", "1,000", "8,000"]
+    assert table.rows[0].cells == ["supervise (spawn)", "1,000", "8,000"]
 
 
 @pytest.mark.parametrize(
