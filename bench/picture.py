@@ -12,11 +12,11 @@ from bench.scenarios.recycling import EVERY, kept
 from bench.stats import summarize
 from bench.table import number
 
-WIDTH, LABEL, VALUE, LINE, PANEL_GAP, HEAD = 880, 210, 110, 19, 26, 30
+COLUMNS, WIDTH, LABEL, VALUE, LINE, PANEL_GAP, HEAD = 2, 450, 205, 75, 19, 26, 30
 STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #24292f; }
+  text { font: 12.5px system-ui, sans-serif; fill: #24292f; }
   .head { font-weight: 600; }
-  .value, .small { font-size: 12px; fill: #57606a; }
+  .value, .small { font-size: 11.5px; fill: #57606a; }
   .peer { fill: #8c959f; } .floor { fill: #d0d7de; } .ours { fill: #0969da; }
   .whisker { stroke: #24292f; stroke-width: 1; opacity: 0.6; }
   @media (prefers-color-scheme: dark) {
@@ -50,25 +50,32 @@ def draw(runs: Sequence[Run]) -> str:
     panels = [panel for panel in _panels(runs) if panel.bars]
     if not panels:
         return ""
-    height = sum(panel.height for panel in panels)
+    rows = [panels[index : index + COLUMNS] for index in range(0, len(panels), COLUMNS)]
+    height = sum(_height(row) for row in rows)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * COLUMNS} {height:.0f}" role="img">',
         "<title>supervise and its peers: the figures of RESULTS.md as bars</title>",
         f"<style>{STYLE}</style>",
     ]
     top = 0.0
-    for panel in panels:
-        parts += _draw_panel(panel, top)
-        top += panel.height
+    for row in rows:
+        for column, panel in enumerate(row):
+            parts.append(f'<g transform="translate({column * WIDTH} {top:.0f})">')
+            parts += [*_draw_panel(panel), "</g>"]
+        top += _height(row)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _draw_panel(panel: Panel, top: float) -> list[str]:
+def _height(row: Sequence[Panel]) -> float:
+    return max(panel.height for panel in row)
+
+
+def _draw_panel(panel: Panel) -> list[str]:
     room = WIDTH - LABEL - VALUE
     longest = max(bar.high for bar in panel.bars) or 1.0
-    parts = [_text(0, top + 18, panel.title, "head", "start")]
+    parts = [_text(0, 18, panel.title, "head", "start")]
     for index, bar in enumerate(panel.bars):
-        y = top + HEAD + index * LINE
+        y = HEAD + index * LINE
         end = LABEL + room * bar.value / longest
         low, high = (LABEL + room * value / longest for value in (bar.low, bar.high))
         middle = y + LINE / 2 - 1
@@ -93,11 +100,11 @@ def _panels(runs: Sequence[Run]) -> list[Panel]:
         for name in ("noop", "single", "recycling", "memory")
     }
     return [
-        _metric(by_scenario["noop"], "submit_rate", "rate", "No-op jobs a second, submitted one by one"),
+        _metric(by_scenario["noop"], "submit_rate", "rate", "No-op jobs a second, submitted singly"),
         _metric(by_scenario["noop"], "map_rate", "rate", "No-op jobs a second, lazy map"),
-        _metric(by_scenario["single"], "p99", "us", "One job at a time: p99, µs (shorter is better)"),
+        _metric(by_scenario["single"], "p99", "us", "One at a time: p99, µs (shorter is better)"),
+        _metric(by_scenario["memory"], "private", "mb", "Private memory, MB (shorter is better)"),
         *(_recycling(by_scenario["recycling"], every) for every in EVERY[1:]),
-        _metric(by_scenario["memory"], "private", "mb", "Private memory of a worker, MB (shorter is better)"),
     ]
 
 
@@ -115,7 +122,7 @@ def _recycling(results: Results, every: int) -> Panel:
         if case.spec.max_tasks == every:
             bars += _bar(case, list(kept(results, case.spec, every).values()), "share")
     job = "every job" if every == 1 else f"every {every} jobs"
-    return Panel(f"Capacity kept when a worker is recycled after {job}", bars)
+    return Panel(f"Capacity kept, recycled after {job}", bars)
 
 
 def _bar(case: Case, values: Sequence[float], kind: str) -> list[Bar]:

@@ -38,7 +38,9 @@ class Recycling(Scenario):
         "of processor time. Every engine has it preloaded: in the parent that forks, in the fork server, or "
         "in supervise's template. *Used* is the share of the workers' time that jobs had; *kept* is that "
         "over what the same engine had in the same round without recycling. loky cannot recycle by jobs, and "
-        "`ProcessPoolExecutor` refuses to with fork."
+        "`ProcessPoolExecutor` refuses to with fork; where it did not end, it had stopped for good when its "
+        "first workers reached their limit (a known fault, cpython issue 115634), and its figure is what it "
+        "did until then."
     )
 
     def cases(self, quick: bool, features: Features) -> list[Case]:
@@ -55,11 +57,10 @@ class Recycling(Scenario):
         warm_up(engine, jobs.nap10)
         loop = ClosedLoop(engine, jobs.nap10, OUTSTANDING)
         loop.run(seconds)
-        loop.wait(10)
-        values = {
-            "used": capacity(loop.done, JOB_SECONDS, case.spec.workers, seconds),
-            "failed": loop.failed,
-        }
+        loop.wait(2)
+        if loop.failed:
+            raise RuntimeError(f"{loop.failed} jobs failed")
+        values = {"used": capacity(loop.done, JOB_SECONDS, case.spec.workers, seconds)}
         if isinstance(engine, Supervise):
             gap = engine.pool_status()["slot_gap_seconds"]
             if gap["count"]:

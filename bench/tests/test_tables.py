@@ -188,6 +188,6 @@ def test_the_report_names_conditions_and_troubles():
 def test_the_picture_is_well_formed_and_has_a_bar_for_each_figure():
     drawing = picture.draw(noop_runs())
     root = ElementTree.fromstring(drawing)
-    bars = root.findall("{http://www.w3.org/2000/svg}rect")
+    bars = root.findall(".//{http://www.w3.org/2000/svg}rect")
     assert [bar.get("class") for bar in bars] == ["ours", "peer", "peer", "ours", "floor", "peer", "peer"]
     assert picture.draw([]) == ""
