@@ -37,6 +37,11 @@ class Features:
         """supervise as it is set up by default, with the template where there is one to use."""
         return EngineSpec("supervise", app=app, workers=workers, max_tasks=max_tasks, preload=self.template)
 
+    def ours_for_short_jobs(self) -> list[EngineSpec]:
+        """The default, and with the window of several jobs a worker that is meant for short ones."""
+        ours = self.ours()
+        return [ours, dataclasses.replace(ours, window=8)] if self.window else [ours]
+
 
 class Scenario(ABC):
     name: ClassVar[str]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jobs
 
 from bench import procfs
@@ -32,9 +30,7 @@ class Noop(Scenario):
     )
 
     def cases(self, quick: bool, features: Features) -> list[Case]:
-        ours = features.ours()
-        specs = [ours, *([dataclasses.replace(ours, window=8)] if features.window else []), FLOOR, *PEERS]
-        return [Case(self.name, spec, quick) for spec in specs]
+        return [Case(self.name, spec, quick) for spec in (*features.ours_for_short_jobs(), FLOOR, *PEERS)]
 
     def measure(self, case: Case, stage: Stage) -> dict[str, float]:
         count = JOBS.get(case.spec.engine, OTHERS) // (4 if case.quick else 1)

@@ -32,7 +32,7 @@ class Scale(Scenario):
     def cases(self, quick: bool, features: Features) -> list[Case]:
         return [
             Case(self.name, dataclasses.replace(spec, workers=workers), quick, number=workers)
-            for spec in (features.ours(), FLOOR, *PEERS)
+            for spec in (*features.ours_for_short_jobs(), FLOOR, *PEERS)
             for workers in (QUICK_WORKERS if quick else WORKERS)
         ]
 

@@ -131,6 +131,12 @@ def test_targets_are_met_or_missed_by_their_median():
     ]
 
 
+def test_a_target_that_was_met_with_a_window_says_so():
+    faster = runs_of("noop", dataclasses.replace(OURS, window=8), rates(50e3, 80e3), rates(50e3, 80e3))
+    found = verdicts([*noop_runs(), *faster])
+    assert found["no-op jobs, map: at least 0.6 of the bare dispatcher"] == ["0.80, with `window = 8`", "met"]
+
+
 def test_what_was_not_measured_is_neither_met_nor_missed():
     assert set(map(tuple, verdicts([]).values())) == {("not measured", "-")}
 
