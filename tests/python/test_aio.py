@@ -26,6 +26,7 @@ from fake_supervisor import (
 
 import supervise
 from supervise import _frames as frames
+from supervise import _map
 from supervise import _messages as m
 from supervise._timeout import WaitTimeout
 
@@ -166,6 +167,30 @@ def test_map_is_bounded_and_waits_for_a_full_queue(supervisor: Start, tmp_path: 
 
     run(tmp_path, test)
     assert refusals > 0
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_map_whose_jobs_have_all_ended_meanwhile_sends_more_at_once(
+    supervisor: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    supervisor(echo)
+
+    def pause(window: _map.MapWindow) -> float:
+        raise AssertionError("it pauses, as if others filled the queue")
+
+    monkeypatch.setattr(_map.MapWindow, "next_pause", pause)
+
+    async def test(client: supervise.AsyncClient) -> None:
+        given = 0
+        async for _ in client.map("m.t", range(5000), ordered=ordered):
+            given += 1
+            link = client._link
+            assert link is not None
+            while link._session.open:
+                await link._next_move()
+        assert given == 5000
+
+    run(tmp_path, test)
 
 
 def test_map_raises_or_gives_errors(supervisor: Start, tmp_path: Path) -> None:

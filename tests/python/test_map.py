@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import select
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -90,6 +92,46 @@ def test_unordered_results_come_as_they_are_done(supervisor: Start, connect: Con
     assert list(connect().map("m.t", range(5))) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [None, None, None],
+        [1, -(2**63), 2**63 - 1],
+        [None, 1, None],
+        [None, "x" * 15],  # as long as two ints
+        [1, uuid.UUID(int=5), "", "ключ"],
+    ],
+)
+def test_results_of_any_kind_may_share_a_frame(
+    supervisor: Start, connect: Connect, values: list[Any]
+) -> None:
+    def handle(peer: Peer, message: m.Message) -> None:
+        if isinstance(message, m.Submit):
+            jobs = peer.supervisor.accept(peer, message)
+            peer.send(result(*((j, DONE, 1, done_report(v)) for j, v in zip(jobs, values))))
+
+    supervisor(handle)
+    assert list(connect().map("m.t", range(len(values)))) == values
+
+
+def test_a_job_that_failed_may_share_a_frame_with_others(supervisor: Start, connect: Connect) -> None:
+    def handle(peer: Peer, message: m.Message) -> None:
+        if isinstance(message, m.Submit):
+            first, second, third = peer.supervisor.accept(peer, message)
+            ends = (
+                (first, DONE, 1, done_report()),
+                (second, FAILED, 2, FAILURE),
+                (third, DONE, 1, done_report(3)),
+            )
+            peer.send(result(*ends))
+
+    supervisor(handle)
+    none, failed, three = connect().map("m.t", range(3), return_exceptions=True)
+    assert (none, three) == (None, 3)
+    assert isinstance(failed, supervise.JobFailed)
+    assert failed.attempts == 2
+
+
 def test_items_are_taken_as_they_are_needed(supervisor: Start, connect: Connect) -> None:
     supervisor(Queue(10_000))
     taken = 0
@@ -157,6 +199,15 @@ def test_a_result_that_does_not_come_ends_in_a_timeout(supervisor: Start, connec
     supervisor(handle)
     with pytest.raises(WaitTimeout, match="within 0.05 s"):
         list(connect().map("m.t", range(10), timeout=0.05))
+
+
+def test_a_map_that_goes_on_for_ever_ends_at_its_timeout_all_the_same(
+    supervisor: Start, connect: Connect
+) -> None:
+    supervisor(echo)
+    with pytest.raises(WaitTimeout, match="within 0.2 s"):
+        for _ in connect().map("m.t", itertools.count(), timeout=0.2):
+            pass
 
 
 def fail_odd(peer: Peer, message: m.Message) -> None:

@@ -6,16 +6,16 @@ import asyncio
 import socket
 import time
 import warnings
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Callable, Optional, Union
+from typing import Any, Optional, Union
 
 from supervise import _address, _ids, _map
 from supervise._bodies import Bodies, Task
 from supervise._errors import PoolGone, SuperviseError
 from supervise._ids import Id
 from supervise._messages import BadFrame, Welcome
-from supervise._session import ACCEPTED, DONE, Entry, Session
+from supervise._session import ACCEPTED, DONE, Call, Entry, Session
 
 _NOW = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _FRAMES_AT_ONCE = 64  # then the loop's other callbacks have their turn
@@ -25,14 +25,12 @@ _FULL_OUTBOX = 64  # frames; submit() waits above
 class AsyncJob(Entry):
     """An accepted job: `await job` gives its result. Cancelling the one who waits leaves it be."""
 
-    __slots__ = ("_hook", "_link", "_waiters")
+    __slots__ = ("_link", "_waiters")
 
     def __init__(self, link: _Link) -> None:
-        super().__init__()
-        self.watched = True
+        super().__init__(wanted=ACCEPTED)
         self._link = link
         self._waiters: list[asyncio.Future[None]] = []
-        self._hook: Optional[Callable[[AsyncJob], object]] = None
 
     @property
     def job_id(self) -> int:
@@ -70,8 +68,6 @@ class AsyncJob(Entry):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if self.state >= DONE and self._hook is not None:
-            self._hook(self)
 
 
 class AsyncClient:
@@ -121,14 +117,12 @@ class AsyncClient:
         self, body: bytes, calls: Any, ordered: bool, return_exceptions: bool
     ) -> AsyncIterator[Union[Id, SuperviseError, None]]:
         link = await self._connect()
-        window: _map.MapWindow[AsyncJob] = _map.MapWindow(calls, link.limit, ordered)
-        ended: asyncio.Queue[AsyncJob] = asyncio.Queue()
+        window = _map.MapWindow(calls, link.limit, ordered)
+        progress = asyncio.Event()
         while True:
-            for call in window.calls():
-                job = AsyncJob(link)
-                job._hook = ended.put_nowait
-                window.sent(call, job)
-                link.add(body, call.args, job)
+            ends = window.ends
+            while some := window.calls():
+                link.add_all(body, some)
             while (ready := window.ready()) is not None:
                 value, error = ready.outcome()
                 if error is None:
@@ -139,12 +133,14 @@ class AsyncClient:
                     raise error
             if window.over:
                 return
-            if not window.waiting:
-                await asyncio.sleep(window.next_pause())
+            if window.ends != ends:
                 continue
-            window.ended(await ended.get())
-            while not ended.empty():
-                window.ended(ended.get_nowait())
+            if window.waiting:
+                progress.clear()
+                window.wake = progress.set
+                await progress.wait()
+            else:
+                await asyncio.sleep(window.next_pause())
 
     async def close(self) -> None:
         """As Client.close(): waits until what was submitted is accepted or refused, no longer."""
@@ -223,7 +219,7 @@ class _Link:
         self.loop = asyncio.get_running_loop()
         self.error: Optional[SuperviseError] = None
         self.limit = 0
-        self._session: Session[AsyncJob] = Session()
+        self._session = Session()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         self._welcome: Optional[asyncio.Future[Welcome]] = None  # while it is waited for
@@ -255,6 +251,12 @@ class _Link:
         if self.error is not None:
             raise self.error.with_traceback(None)
         self._session.add(body, args, job)
+        self._flush_soon()
+
+    def add_all(self, body: bytes, calls: Sequence[Call]) -> None:
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        self._session.add_all(body, calls)
         self._flush_soon()
 
     def cancel(self, job: int, terminate: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Optional, Union
 
@@ -89,15 +88,13 @@ class Client:
         return_exceptions: bool,
     ) -> Iterator[Union[Id, SuperviseError, None]]:
         connection = self._connect()
-        window: _map.MapWindow[JobFuture] = _map.MapWindow(calls, connection.limit, ordered)
-        ended: SimpleQueue[JobFuture] = SimpleQueue()
+        window = _map.MapWindow(calls, connection.limit, ordered)
+        progress = threading.Event()
         while True:
+            ends = window.ends
             sent = False
-            for call in window.calls():
-                future = JobFuture(connection)
-                future.add_hook(ended.put)
-                window.sent(call, future)
-                connection.submit(body, call.args, future, hold=True)
+            while some := window.calls():
+                connection.submit_all(body, some)
                 sent = True
             if sent:
                 connection.push()
@@ -111,22 +108,19 @@ class Client:
                     raise error
             if window.over:
                 return
-            if not window.waiting:
+            progress.clear()
+            window.wake = progress.set
+            rest = None if deadline is None else min(deadline - time.monotonic(), threading.TIMEOUT_MAX)
+            if window.ends != ends and (rest is None or rest > 0):
+                continue
+            if window.waiting:
+                if not progress.wait(rest):
+                    raise WaitTimeout(f"the map has not ended within {timeout:g} s; its open jobs go on")
+            else:
                 pause = window.next_pause()
-                if deadline is not None and time.monotonic() + pause >= deadline:
+                if rest is not None and pause >= rest:
                     raise WaitTimeout(f"the map has not ended within {timeout:g} s: queue_full")
                 time.sleep(pause)
-                continue
-            rest = None if deadline is None else max(deadline - time.monotonic(), 0)
-            try:
-                window.ended(ended.get(timeout=rest))
-                while True:
-                    window.ended(ended.get_nowait())
-            except Empty:
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise WaitTimeout(
-                        f"the map has not ended within {timeout:g} s; its open jobs go on"
-                    ) from None
 
     def close(self) -> None:
         """Waits until all that was submitted is accepted or refused, and disconnects.

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Callable, Optional
 
@@ -21,7 +22,7 @@ from supervise import _address, _forks
 from supervise._errors import PoolGone, SuperviseError
 from supervise._future import JobFuture
 from supervise._messages import BadFrame, Welcome
-from supervise._session import Session
+from supervise._session import Call, Session
 from supervise._timeout import WaitTimeout
 
 _NOW = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
@@ -35,7 +36,7 @@ class Connection:
         self.lock = threading.Lock()
         self.error: Optional[SuperviseError] = None  # set once: the connection is over
         self.abandoned = False  # by its Client: it ends with its last job
-        self._session: Session[JobFuture] = Session()
+        self._session = Session()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._connect(path, deadline)
@@ -74,8 +75,8 @@ class Connection:
 
     # --- any thread
 
-    def submit(self, body: bytes, args: bytes, future: JobFuture, hold: bool = False) -> None:
-        """Sends the job, or keeps it with others for a fuller frame. `hold`: until push()."""
+    def submit(self, body: bytes, args: bytes, future: JobFuture) -> None:
+        """Sends the job, or keeps it with others for a fuller frame."""
         while True:
             with self.lock:
                 if self.error is not None:
@@ -83,13 +84,21 @@ class Connection:
                 session = self._session
                 if not session.outbox:
                     session.add(body, args, future)
-                    if not hold:
-                        session.seal_if_quiet()
                     if session.outbox:
                         self._flush()
                     return
             if not self._drain(time.monotonic() + self.timeout):
                 raise self._reads_nothing("the job was not sent")
+
+    def submit_all(self, body: bytes, calls: Sequence[Call]) -> None:
+        """Sends them in full frames, the rest with the next ones or at push()."""
+        with self.lock:
+            if self.error is not None:
+                raise self.error.with_traceback(None)
+            self._session.add_all(body, calls)
+            self._flush()
+        if self._session.outbox and not self._drain(time.monotonic() + self.timeout):
+            raise self._reads_nothing("the map's jobs are sent when it does")
 
     def push(self) -> None:
         with self.lock:
@@ -233,8 +242,8 @@ class Connection:
                 if not frame:
                     break
                 with self.lock:
-                    for future in session.receive(frame):
-                        future.changed()
+                    for entry in session.receive(frame):
+                        entry.changed()
                     if session.closed is not None:
                         error = _address.closed(self.pool, session.closed)
                         break
@@ -253,8 +262,8 @@ class Connection:
         with self.lock:
             error = self._ending or error
             self.error = error
-            for future in self._session.lose(error):
-                future.changed()
+            for entry in self._session.lose(error):
+                entry.changed()
             if self._quiet is not None:
                 self._quiet.set()
             if self._callbacks is not None:

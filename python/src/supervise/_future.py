@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from supervise._errors import JobLost, JobRefused, PoolGone, SuperviseError
 from supervise._ids import Id
-from supervise._session import ACCEPTED, DONE, LOST, WAITING, Entry
+from supervise._session import ACCEPTED, DONE, LOST, NEVER, WAITING, Entry
 from supervise._timeout import WaitTimeout
 
 if TYPE_CHECKING:
@@ -27,9 +27,8 @@ class JobFuture(Entry):
         self.state = WAITING
         self.job = 0
         self.attempts = 0
-        self.report = b""
         self.error = None
-        self.watched = False
+        self.wanted = NEVER
         self._connection = connection
         self._gates: Optional[list[threading.Lock]] = None
         self._hooks: Optional[list[Callable[[JobFuture], object]]] = None
@@ -120,7 +119,7 @@ class JobFuture(Entry):
         if self._gates is None:
             self._gates = []
         self._gates.append(gate)
-        self.watched = True
+        self.wanted = ACCEPTED
         return gate
 
     def drop(self, gate: threading.Lock) -> None:
@@ -132,7 +131,7 @@ class JobFuture(Entry):
         if self._hooks is None:
             self._hooks = []
         self._hooks.append(hook)
-        self.watched = True
+        self.wanted = min(self.wanted, DONE)
 
     def changed(self) -> None:
         gates, self._gates = self._gates, None
