@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "python" / "src"))
 
 from fake_supervisor import FakeSupervisor, Handler
+from worker_process import PYTHON
 
 from supervise import Client
 
@@ -27,6 +29,14 @@ def no_test_hangs() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def has_numpy() -> None:
+    """For tests whose processes import it."""
+    found = subprocess.run([PYTHON, "-c", "import numpy"], stderr=subprocess.DEVNULL)
+    if found.returncode != 0:
+        pytest.skip(f"{PYTHON} has no NumPy")
 
 
 @pytest.fixture

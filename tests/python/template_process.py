@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from worker_process import Peer, WorkerProcess
 
@@ -26,10 +26,9 @@ class ForkedWorker(Peer):
         job, attempt = struct.unpack("<QQ", os.pread(self.mark, 16, 0))
         return job, attempt
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         os.close(self.mark)
-        if self.pid:
-            super().__exit__(None, None, None)
+        super().__exit__(*error)
 
 
 class TemplateProcess(WorkerProcess):
@@ -71,3 +70,10 @@ class TemplateProcess(WorkerProcess):
     def send_fork(self, body: bytes, descriptors: list[int]) -> None:
         frame = frames.frame(frames.FORK, body, flags=frames.FLAG_DESCRIPTOR)
         socket.send_fds(self.channel, [frame], descriptors)
+
+    def receive_pong(self) -> int:
+        """The answer to a PING; whatever was asked before is done then."""
+        self.send(frames.PING, frames.U64.pack(5))
+        pong = self.receive()
+        assert isinstance(pong, m.Pong), pong
+        return pong.token

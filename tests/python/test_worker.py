@@ -327,6 +327,30 @@ def test_a_job_s_child_does_not_inherit_the_channel(folder: Path) -> None:
         assert worker.run(1, "app.look") == m.Done("False")
 
 
+def test_a_job_can_terminate_the_processes_that_it_started(folder: Path) -> None:
+    source = """
+        import multiprocessing, signal
+
+        def child(ready):
+            ready.release()
+            signal.pause()
+
+        @supervise.task
+        def terminates():
+            fork = multiprocessing.get_context("fork")
+            ready = fork.Semaphore(0)
+            process = fork.Process(target=child, args=[ready])
+            process.start()
+            ready.acquire()
+            process.terminate()
+            process.join()
+            return process.exitcode
+    """
+    with WorkerProcess(folder, source) as worker:
+        worker.start()
+        assert worker.run(1, "app.terminates") == m.Done(-signal.SIGTERM)
+
+
 def test_a_forked_child_that_comes_back_is_ended_and_says_nothing(folder: Path) -> None:
     source = """
         import os

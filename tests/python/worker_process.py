@@ -29,7 +29,7 @@ def job_frame(job: int, task: str, *ids: Any, attempt: int = 1, soft: int = 0, d
 
 
 class Peer:
-    """A child of the test that speaks the worker's protocol. Made with pid 0, it is set later."""
+    """A child of the test that speaks the worker's protocol. `pid` is 0 while there is none."""
 
     def __init__(self, folder: Path, stderr: str) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Peer:
     ) -> None:
         self.channel.close()
         self.stdout.close()
-        if self.status is None:
+        if self.pid and self.status is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 

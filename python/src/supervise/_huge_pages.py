@@ -7,7 +7,6 @@ MADV_COLLAPSE of madvise(2), Linux 6.1; elsewhere it is refused, and nothing cha
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import re
 from collections.abc import Iterator
 
@@ -18,6 +17,8 @@ _HEADER = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw.p \S+ \S+ 0 *(?:\[heap\])?$")
 
 
 def collapse() -> None:
+    import ctypes  # not every Python has it
+
     with contextlib.suppress(OSError):
         with open(_SETTINGS + "enabled") as file:
             if "[never]" in file.read():

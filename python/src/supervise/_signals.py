@@ -4,7 +4,8 @@ pages of a forked worker."""
 from __future__ import annotations
 
 import signal
-from _signal import signal as _set  # type: ignore[import-not-found]
+from _signal import getsignal as _get  # type: ignore[import-not-found]
+from _signal import signal as _set
 from types import FrameType
 from typing import Callable, Optional
 
@@ -31,6 +32,12 @@ def of_worker(on_term: Handler) -> None:
     _set(_USR1, on_soft_limit)
     _set(_INT, on_interrupt)
     _set(_TERM, on_term)
+
+
+def of_a_jobs_child(on_term: Handler) -> None:
+    """Whoever forked it may want to end it: multiprocessing's terminate() does so by SIGTERM."""
+    if _get(_TERM) == on_term:
+        _set(_TERM, _DEFAULT)
 
 
 def alarm(seconds: float, on_alarm: Handler) -> None:

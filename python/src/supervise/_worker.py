@@ -157,6 +157,7 @@ class Worker:
         """In a process that a job forked: it must not speak for the worker."""
         state.soft_deadline_ns = 0
         self._channel.close()
+        _signals.of_a_jobs_child(self._on_term)
 
 
 def offered_tasks() -> Tasks:
