@@ -200,6 +200,48 @@ def test_a_group_that_is_none_is_a_failed_fork(tmp_path: Path) -> None:
     os.close(folder)
 
 
+THREAD_ID = """
+    import threading, time
+
+    @supervise.task
+    def thread_id():
+        clock = time.pthread_getcpuclockid(threading.get_ident())
+        return ~(clock >> 3)  # of which the library makes a thread's clock, clock_getcpuclockid(3)
+"""
+REFUSED = """
+    import ctypes, errno, supervise._fork
+
+    def refused(self, group):
+        ctypes.set_errno(errno.EPERM)
+        return -1
+
+    supervise._fork.Forker._clone3 = refused
+"""
+
+
+def test_where_clone3_is_refused_clone_does(tmp_path: Path) -> None:
+    """Filters of older containers do. A child of clone(2) is as good, but for its group."""
+    with TemplateProcess(tmp_path, TASKS + REFUSED) as template:
+        template.start_and_check()
+        group = os.open(tmp_path, os.O_RDONLY)
+        with template.ask_for(1, group=group):
+            assert template.receive() == m.Forked(1, 0, "fork: Operation not permitted")
+        os.close(group)
+        for number in (2, 3):
+            with template.fork(number) as worker:
+                assert worker.result("app.parent") == os.getpid()
+                worker.send(frames.RETIRE)
+                assert worker.exit_code() == 0
+
+
+@pytest.mark.parametrize("refused", ["", REFUSED], ids=["clone3", "clone"])
+def test_the_c_library_of_a_worker_knows_the_thread_s_id(tmp_path: Path, refused: str) -> None:
+    with TemplateProcess(tmp_path, THREAD_ID + refused) as template:
+        template.start_and_check()
+        with template.fork() as worker:
+            assert worker.result("app.thread_id") == worker.pid
+
+
 def test_a_worker_writes_0_to_each_group_that_it_joins(tmp_path: Path) -> None:
     files = [os.open(tmp_path / name, os.O_RDWR | os.O_CREAT) for name in ("tasks", "procs")]
     with TemplateProcess(tmp_path, TASKS) as template:
