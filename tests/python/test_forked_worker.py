@@ -70,6 +70,7 @@ def test_each_worker_prints_to_its_own_output(tmp_path: Path) -> None:
     source = """
         import os, sys
         sys.stdout.write("unfinished at import")
+        os.register_at_fork(after_in_parent=lambda: sys.stdout.write(", at a fork"))
 
         @supervise.task
         def says(what):
@@ -90,7 +91,7 @@ def test_each_worker_prints_to_its_own_output(tmp_path: Path) -> None:
             assert (one.stderr(), two.stderr()) == ("one wrong\n", "two wrong\n")
         template.send(frames.RETIRE)
         assert template.exit_code() == 0
-        assert template.stdout.read() == "unfinished at import"
+        assert template.stdout.read() == "unfinished at import, at a fork, at a fork"
 
 
 def test_a_worker_s_threads_and_processes_know_who_they_are(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def _flush_files() -> None:
     for thing in [*young, *(file() for file in _frozen_files)]:
         with contextlib.suppress(Exception):
             thing.flush()
+    _output.flush()  # whatever the application put in their place
 
 
 def _is_file(thing: object) -> bool:
