@@ -66,6 +66,9 @@ asio::awaitable<void> Pool::watch() {
         intake_.check(now);
         const TimePoint next = roster_.tick(desk_.queue().size());
         dispatch();
+        if (roster_.tripped() || roster_.fails_to_start()) {
+            changed_.cancel();  // clients that wait for the first worker are to be told
+        }
         next_look_ = stopping_ ? std::min(next, now + 10ms) : next;
         co_await (context_.clock->sleep_until(next_look_) || earlier_look());
     }

@@ -61,7 +61,12 @@ void Roster::died(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePo
     if (!healthy || !spare_ready) {
         restart_at += wait;
     }
-    death_of(verdict.detail, now);
+    // However many forks waited for a template that dies, that is one death: its own.
+    const bool died_with_template = worker.pid() == 0 && worker.parent() != nullptr &&
+                                    worker.parent()->state() != TemplateProcess::State::ready;
+    if (!died_with_template) {
+        death_of(verdict.detail, now);
+    }
 }
 
 void Roster::death_of(const std::string& detail, TimePoint now) {
@@ -189,7 +194,10 @@ void Roster::apply(std::shared_ptr<const PoolSettings> settings, bool replace_wo
     settle();
 }
 
-unsigned Roster::renew_template() { return keeper_.renew(settings_, true); }
+unsigned Roster::renew_template() {
+    refusal_.clear();
+    return keeper_.renew(settings_, true);
+}
 
 unsigned Roster::recycle(std::optional<unsigned> number, RecycleReason reason) {
     unsigned asked = 0;

@@ -295,7 +295,7 @@ void TemplateKeeper::describe(PoolSnapshot& snapshot) const {
         TemplateSnapshot& row = snapshot.templates.emplace_back();
         row.state = state_of(*each);
         row.generation = each->generation();
-        row.pid = each->pid();
+        row.pid = each->state() == TemplateProcess::State::gone ? 0 : each->pid();
         row.age_seconds = std::chrono::duration<double>(now - each->launched_at()).count();
         row.rss_bytes = each->memory().rss;
         row.private_bytes = each->memory().private_bytes;

@@ -1,9 +1,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-
-#include <cstring>
 
 #include "tests/unit/pool/stage.hpp"
 
@@ -13,17 +10,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-UniqueFd connect_to(const std::string& path) {
-    UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        throw std::runtime_error("connect to " + path);
-    }
-    return fd;
-}
-
 const std::string no_args(1, '\0');
 
 /// A connection to the stage's pool, as a client has it.
@@ -31,7 +17,7 @@ class Client {
   public:
     explicit Client(Stage& stage)
         : stage_(stage),
-          channel_(stage.loop().get_executor(), connect_to(stage.runtime_dir() + "/p.sock")) {}
+          channel_(stage.loop().get_executor(), stage.connect()) {}
 
     ipc::Channel::SendStatus send(const ipc::Message& message, int descriptor = -1) {
         return channel_.send(ipc::encode(message).bytes(), descriptor);

@@ -2,10 +2,13 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 
@@ -18,12 +21,12 @@ namespace {
 constexpr auto patience = 20s;
 
 std::string leaf_name(unsigned slot, unsigned incarnation) {
-    return std::to_string(slot) + '.' + std::to_string(incarnation);
+    return (slot == 0 ? "spare" : std::to_string(slot)) + '.' + std::to_string(incarnation);
 }
 
 }  // namespace
 
-Stage::Stage(unsigned workers) : host_(std::make_unique<FakeHost>(io_.get_executor())) {
+Stage::Stage(unsigned workers) : host_(std::make_unique<FakeHost>()) {
     char path[] = "/tmp/supervise-pool-test-XXXXXX";
     if (::mkdtemp(path) == nullptr) {
         throw std::runtime_error("mkdtemp");
@@ -176,12 +179,33 @@ bool Stage::has(unsigned slot, unsigned incarnation) {
 }
 
 std::string Stage::state(const FakeWorker& worker) const {
-    for (const WorkerSnapshot& row : pool_->snapshot().workers) {
-        if (leaf_name(row.slot, row.incarnation) == worker.leaf) {
+    const PoolSnapshot now = pool_->snapshot();
+    for (const WorkerSnapshot& row : now.workers) {
+        // A spare that takes a slot keeps its process, not its name.
+        const bool is_it = row.pid != 0 ? row.pid == worker.pid
+                                        : leaf_name(row.slot, row.incarnation) == worker.leaf;
+        if (is_it) {
+            return row.state;
+        }
+    }
+    for (const TemplateSnapshot& row : now.templates) {
+        if (worker.launched() && row.pid == worker.pid && row.state != "gone") {
             return row.state;
         }
     }
     return "";
+}
+
+UniqueFd Stage::connect() {
+    const std::string path = runtime_dir_ + '/' + settings.name + ".sock";
+    UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        throw std::runtime_error("connect to " + path);
+    }
+    return fd;
 }
 
 JobId Stage::submit(const std::string& task) {

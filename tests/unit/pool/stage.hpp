@@ -65,6 +65,7 @@ class Stage {
     /// "idle", "busy" and so on as status shows it; "" when it is not there (any more).
     std::string state(const FakeWorker& worker) const;
 
+    UniqueFd connect();  ///< to the pool's socket, as a client does
     JobId submit(const std::string& task = "app.work");
     Rejection refused(const std::string& task = "app.work");
     /// Waits for a worker's next message, which must be a job, and begins it; its id.
