@@ -96,7 +96,8 @@ void Roster::prefer_ready_spare(Slot& slot) {
 }
 
 void Roster::fill_up_spares(TimePoint now) {
-    while (spares_.size() > settings_->spare) {
+    const std::size_t most = wanted_ > 0 ? settings_->spare : 0;
+    while (spares_.size() > most) {
         dismiss(*spares_.back(), "not_needed");
         spares_.pop_back();
     }
@@ -110,8 +111,8 @@ void Roster::fill_up_spares(TimePoint now) {
         });
         return (keeper_.forks() || !starting) && keeper_.can_provide() && has_room_for_one_more();
     };
-    while (filled && ever_ready_ && wanted_ > 0 && !breaker_.tripped() && now >= next_spare_at_ &&
-           spares_.size() < settings_->spare && may_make_one()) {
+    while (filled && ever_ready_ && !breaker_.tripped() && now >= next_spare_at_ &&
+           spares_.size() < most && may_make_one()) {
         spares_.push_back(&spawn(0, ++spares_made_));
     }
 }

@@ -140,7 +140,7 @@ void Roster::autoscale(std::size_t waiting, TimePoint now) {
             return slot.current != nullptr && (slot.current->state() == WorkerState::spawning ||
                                                slot.current->state() == WorkerState::starting);
         });
-        if (!starting && !any_available() && has_room_for_one_more()) {
+        if (!starting && !any_available() && (!spares_.empty() || has_room_for_one_more())) {
             ++wanted_;
             context_.logger.info("pool.scaled", {{"pool", settings_->name},
                                                  {"workers", wanted_},
