@@ -181,8 +181,10 @@ bool Roster::available(const Worker& worker) const {
     switch (worker.record.decision.verdict) {
         case Verdict::keep:
         case Verdict::prepare:
-        case Verdict::replace:
             return true;
+        case Verdict::replace:
+            // With its successor ready it must become idle, whatever its window has room for.
+            return slot.successor == nullptr || slot.successor->state() != WorkerState::idle;
         case Verdict::last_job:
             // Make before break: its last job waits for the successor, unless there is no room for
             // one. A fork is there before most jobs have ended: it need only be under way.

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "tests/unit/pool/stage.hpp"
+
+namespace supervise::test {
+
+/// A stage whose workers hold up to four jobs; the test takes each through its window.
+class WindowStage : public Stage {
+  public:
+    explicit WindowStage(unsigned workers = 1) : Stage(workers) { settings.jobs.window = 4; }
+
+    /// So many jobs, which the pool sees at once; their ids.
+    std::vector<JobId> submit_at_once(unsigned count, const std::string& task = "app.work") {
+        std::vector<JobId> ids;
+        pool().pause();
+        for (unsigned i = 0; i < count; ++i) {
+            ids.push_back(submit(task));
+        }
+        pool().resume();
+        return ids;
+    }
+
+    /// Takes in what has been sent to a worker, which must be jobs; the new ones' ids.
+    std::vector<JobId> gets(FakeWorker& worker) {
+        std::vector<JobId> ids;
+        turn();
+        while (const auto message = worker.receive()) {
+            const auto& job = std::get<ipc::Job>(*message);
+            ipc::Job kept;
+            kept.id = job.id;
+            kept.attempt = job.attempt;
+            held(worker).push_back(kept);
+            ids.push_back(job.id);
+        }
+        REQUIRE(held(worker).size() <= settings.jobs.window);
+        return ids;
+    }
+    /// What it has taken in and not ended.
+    std::deque<ipc::Job>& held(FakeWorker& worker) { return held_[worker.leaf]; }
+    /// It begins the first of them.
+    JobId begins(FakeWorker& worker) {
+        worker.begin(held(worker).at(0));
+        return held(worker)[0].id;
+    }
+    /// It begins the first of them, and has done it.
+    JobId does(FakeWorker& worker) {
+        const JobId id = begins(worker);
+        held(worker).pop_front();
+        done(worker, id);
+        return id;
+    }
+
+  private:
+    std::map<std::string, std::deque<ipc::Job>> held_;
+};
+
+}  // namespace supervise::test
