@@ -10,13 +10,16 @@ import socket
 import stat
 import sys
 import threading
+import time
 import warnings
 from collections import Counter
+from collections.abc import Collection
 from typing import Optional
 
 from supervise._hooks import describe
 from supervise._import_watch import ImportWatch
 
+_MOMENT = 1.0  # seconds, in which a thread that was joined ends
 _PF_EXITING = 0x4
 _SERVICES = {
     1883: "MQTT",
@@ -66,19 +69,27 @@ def _threads(watch: ImportWatch) -> list[str]:
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    others = _other_threads()
-    found = []
-    for thread in threading.enumerate():
-        if thread.native_id in others and thread.native_id is not None:
-            del others[thread.native_id]
-            found.append(_python_thread(thread, watch))
-    for name, count in Counter(others.values()).items():
+    pythons = {thread.native_id: thread for thread in threading.enumerate() if thread.native_id}
+    others = _lasting_threads(pythons.keys())
+    found = [_python_thread(thread, watch) for tid, thread in pythons.items() if tid in others]
+    for name, count in Counter(name for tid, name in others.items() if tid not in pythons).items():
         found.append(
             f"{count} threads of a library, named {name!r}"
             if count > 1
             else f"a thread of a library, named {name!r}"
         )
     return found
+
+
+def _lasting_threads(known: Collection[int]) -> dict[int, str]:
+    """All threads but this. One that was joined has told its end, and may still be about to reach
+    it: such unknown ones get a moment."""
+    patience = time.monotonic() + _MOMENT
+    while True:
+        others = _other_threads()
+        if all(tid in known for tid in others) or time.monotonic() > patience:
+            return others
+        time.sleep(0.002)
 
 
 def _other_threads() -> dict[int, str]:
