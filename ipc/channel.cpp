@@ -60,6 +60,29 @@ UniqueFd take_descriptor(msghdr& message, bool& truncated) {
     return only;
 }
 
+Record take_record(msghdr& message, std::size_t size) {
+    Record record;
+    record.size = size;
+    record.truncated = (message.msg_flags & MSG_TRUNC) != 0;
+    record.descriptor = take_descriptor(message, record.truncated);
+    return record;
+}
+
+Channel::Received received_as(Record record, const char* buffer) {
+    Channel::Received received;
+    if (record.size == 0) {
+        received.status = Channel::Received::Status::closed;
+        return received;
+    }
+    received.status = Channel::Received::Status::frame;
+    received.frame = {buffer, std::min(record.size, max_frame)};
+    received.truncated = record.truncated || record.size > max_frame;
+    if (!received.truncated) {
+        received.descriptor = std::move(record.descriptor);
+    }
+    return received;
+}
+
 /// One recvmsg(2) that does not block; the system's error when there is no record.
 boost::system::result<Record> receive_record(int fd, char* buffer, std::size_t size) {
     iovec data{buffer, size};
@@ -76,11 +99,7 @@ boost::system::result<Record> receive_record(int fd, char* buffer, std::size_t s
     if (got < 0) {
         return boost::system::error_code(errno, boost::system::system_category());
     }
-    Record record;
-    record.size = static_cast<std::size_t>(got);
-    record.truncated = (message.msg_flags & MSG_TRUNC) != 0;
-    record.descriptor = take_descriptor(message, record.truncated);
-    return record;
+    return take_record(message, static_cast<std::size_t>(got));
 }
 
 bool is_would_block(const boost::system::error_code& error) {
@@ -172,15 +191,51 @@ Channel::Received Channel::receive() {
         }
         throw boost::system::system_error(record.error(), "receive a frame");
     }
-    if (record->size > 0) {
-        received.status = Received::Status::frame;
-        received.frame = {buffer_, std::min(record->size, max_frame)};
-        received.truncated = record->truncated || record->size > max_frame;
-        if (!received.truncated) {
-            received.descriptor = std::move(record->descriptor);
+    return received_as(std::move(*record), buffer_);
+}
+
+void Channel::receive(Batch& batch) {
+    for (Received& old : std::span(batch.frames).first(batch.count)) {
+        old = {};  // a descriptor that nobody took is closed
+    }
+    batch.count = 0;
+    batch.closed = !socket_.is_open();
+    batch.more = false;
+    if (batch.closed) {
+        return;
+    }
+    iovec data[Batch::most];
+    ControlBuffer<2> control[Batch::most];
+    mmsghdr messages[Batch::most] = {};
+    for (std::size_t i = 0; i < Batch::most; ++i) {
+        data[i] = {batch.buffers_[i], sizeof batch.buffers_[i]};
+        messages[i].msg_hdr.msg_iov = &data[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+        messages[i].msg_hdr.msg_control = control[i].bytes;
+        messages[i].msg_hdr.msg_controllen = sizeof control[i].bytes;
+    }
+    int got;
+    do {
+        got = ::recvmmsg(socket_.native_handle(), messages, Batch::most,
+                         MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
+        // The kernel tells a reset before the frames that the peer sent earlier, and only once.
+        reset_ = reset_ || (got < 0 && errno == ECONNRESET);
+    } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK) {
+            throw_errno("receive frames");
+        }
+        return;
+    }
+    for (int i = 0; i < got; ++i) {  // those after an end too, or their descriptors would leak
+        Received received =
+            received_as(take_record(messages[i].msg_hdr, messages[i].msg_len), batch.buffers_[i]);
+        batch.closed = batch.closed || received.status == Received::Status::closed;
+        if (!batch.closed) {
+            batch.frames[batch.count++] = std::move(received);
         }
     }
-    return received;
+    batch.more = batch.count == Batch::most;
 }
 
 asio::awaitable<void> Channel::wait_readable() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -44,6 +45,20 @@ class Channel {
         bool truncated = false;
         UniqueFd descriptor;  ///< what came along
     };
+    /// Several records at once. Too large for a coroutine's frame.
+    struct Batch {
+        static constexpr std::size_t most = 16;
+        std::size_t count = 0;  ///< of `frames`, in their order
+        bool more = false;      ///< there may be more: receive again without waiting
+        bool closed = false;    ///< the peer has gone; after the frames
+        std::array<Received, most> frames;
+
+      private:
+        friend class Channel;
+        alignas(8) char buffers_[most][1025];
+    };
+    /// What has come, by one recvmmsg(2).
+    void receive(Batch& batch);
     /// The next record, if there is one. An empty record counts as closed: on this kind of socket
     /// end of stream reads as one (unix(7)).
     Received receive();

@@ -1,59 +1,13 @@
 #include <algorithm>
 #include <string>
 
+#include "ipc/header.hpp"
 #include "ipc/message.hpp"
 #include "ipc/reader.hpp"
 #include "ipc/wire.hpp"
 
 namespace supervise::ipc {
 namespace {
-
-struct Header {
-    Type type{};
-    std::uint16_t count = 0;
-    std::uint8_t flags = 0;
-    bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
-};
-
-constexpr const char* type_names[] = {
-    "HELLO",  "WELCOME",  "REGISTER", "READY",  "START_FAILED", "JOB",    "DONE",
-    "SUBMIT", "ACCEPTED", "REFUSED",  "RESULT", "CANCEL",       "TRIM",   "TRIMMED",
-    "RETIRE", "PING",     "PONG",     "CLOSE",  "FORK",         "FORKED", "UNSAFE"};
-
-bool is_list(Type type) {
-    switch (type) {
-        case Type::register_tasks:
-        case Type::submit:
-        case Type::accepted:
-        case Type::refused:
-        case Type::result:
-        case Type::cancel:
-        case Type::unsafe:
-            return true;
-        default:
-            return false;
-    }
-}
-
-std::uint8_t flags_it_may_have(Type type, std::uint16_t count) {
-    switch (type) {
-        case Type::welcome:
-        case Type::job:
-        case Type::done:
-        case Type::fork:
-            return flag_descriptor;
-        case Type::submit:
-            return count == 1 ? flag_descriptor : 0;
-        case Type::cancel:
-            return flag_terminate;
-        default:
-            return 0;
-    }
-}
-
-std::uint8_t flags_it_must_have(Type type) { return type == Type::fork ? flag_descriptor : 0; }
-
-const char* name_of(Type type) { return type_names[static_cast<std::uint8_t>(type) - 1]; }
 
 /// Nothing to reserve beyond what the frame can hold: a count of 65535 costs no memory.
 std::size_t at_most(std::uint16_t count, const Reader& in, std::size_t entry_size) {
@@ -157,7 +111,6 @@ Submit read_submit(Reader& in, const Header& header) {
             in.fail("a task and its arguments of more than 990 bytes");
         }
     }
-    submit.descriptor = header.has(flag_descriptor);
     return submit;
 }
 
@@ -203,6 +156,7 @@ ResultBatch read_result(Reader& in, const Header& header) {
         entry.report = in.report_bytes(true);
         results.entries.push_back(entry);
     }
+    results.descriptor = header.has(flag_descriptor);
     return results;
 }
 
@@ -255,6 +209,58 @@ Unsafe read_unsafe(Reader& in, const Header& header) {
     return unsafe;
 }
 
+Call read_call(Reader& in) {
+    Call call;
+    call.tag = in.number<std::uint32_t>();
+    call.priority = in.number<std::uint8_t>();
+    if (call.priority > max_priority) {
+        in.fail("a priority above 9");
+    }
+    call.soft_time_limit_ms = read_limit(in);
+    call.time_limit_ms = read_limit(in);
+    call.task = in.text8();
+    call.key = in.text8();
+    return call;
+}
+
+Begun read_begun(Reader& in) {
+    Begun begun;
+    begun.id = in.number<std::uint64_t>();
+    begun.pid = in.number<std::uint32_t>();
+    begun.time_ns = in.number<std::uint64_t>();
+    return begun;
+}
+
+Signal read_signal(Reader& in) {
+    Signal signal;
+    signal.id = in.number<std::uint64_t>();
+    signal.number = in.number<std::uint8_t>();
+    if (signal.number < 1 || signal.number > max_signal) {
+        in.fail("a signal that is not one of 1 to 64");
+    }
+    return signal;
+}
+
+JobBatch read_jobs(Reader& in, const Header& header) {
+    JobBatch batch;
+    batch.task = in.text8();
+    batch.jobs.reserve(at_most(header.count, in, 11));
+    for (unsigned i = 0; i < header.count && in.ok(); ++i) {
+        JobBatch::Entry job;
+        job.id = in.number<std::uint64_t>();
+        job.attempt = in.number<std::uint16_t>();
+        if (job.attempt == 0) {
+            in.fail("attempt 0");
+        }
+        job.args = in.args();
+        if (1 + batch.task.size() + job.args.size() > max_call) {
+            in.fail("a task and its arguments of more than 990 bytes");
+        }
+        batch.jobs.push_back(job);
+    }
+    return batch;
+}
+
 Message read_body(Reader& in, const Header& header) {
     switch (header.type) {
         case Type::hello:
@@ -298,43 +304,19 @@ Message read_body(Reader& in, const Header& header) {
         case Type::forked:
             return read_forked(in);
         case Type::unsafe:
+            return read_unsafe(in, header);
+        case Type::call:
+            return read_call(in);
+        case Type::begun:
+            return read_begun(in);
+        case Type::soft:
+            return Soft{in.number<std::uint64_t>()};
+        case Type::signal:
+            return read_signal(in);
+        case Type::jobs:
             break;
     }
-    return read_unsafe(in, header);
-}
-
-/// Checks the header, but for the type's name already in words: `error` is empty when all is well.
-Header read_header(Reader& in, std::size_t frame_size, std::string& error) {
-    Header header;
-    const auto first = in.number<std::uint8_t>();
-    const auto type = in.number<std::uint8_t>();
-    const auto size = in.number<std::uint16_t>();
-    header.count = in.number<std::uint16_t>();
-    header.flags = in.number<std::uint8_t>();
-    const auto reserved = in.number<std::uint8_t>();
-    header.type = static_cast<Type>(type);
-
-    if (!in.ok()) {
-        error = "is shorter than a header";
-    } else if (first != magic) {
-        error = "begins with " + std::to_string(first) + ", not with 83";
-    } else if (frame_size > max_frame) {
-        error = "is longer than 1024";
-    } else if (size != frame_size) {
-        error = "says that it has " + std::to_string(size);
-    } else if (type < static_cast<std::uint8_t>(Type::hello) ||
-               type > static_cast<std::uint8_t>(Type::unsafe)) {
-        error = "is of unknown type " + std::to_string(type);
-    } else if (is_list(header.type) != (header.count != 0)) {
-        error = std::string("is ") + name_of(header.type) + " with a count of " +
-                std::to_string(header.count);
-    } else if ((header.flags & ~flags_it_may_have(header.type, header.count)) != 0 ||
-               reserved != 0) {
-        error = std::string("is ") + name_of(header.type) + " with flags that it may not have";
-    } else if (const auto must = flags_it_must_have(header.type); (header.flags & must) != must) {
-        error = std::string("is ") + name_of(header.type) + " without the flag of its descriptors";
-    }
-    return header;
+    return read_jobs(in, header);
 }
 
 }  // namespace

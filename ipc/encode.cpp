@@ -154,18 +154,19 @@ void write(Writer& out, const Done& done) {
     out.report(done.report);
 }
 
+void require_call(std::string_view task, std::string_view args) {
+    require(1 + task.size() + args.size() <= max_call,
+            "a job's task and arguments have more than 990 bytes");
+}
+
 void write(Writer& out, const Submit& submit) {
     require(submit.priority <= max_priority, "a priority is above 9");
-    require(!submit.descriptor || submit.jobs.size() == 1,
-            "a descriptor comes with the submit of one job only");
     out.count(submit.jobs.size());
-    out.flag(flag_descriptor, submit.descriptor);
     out.number(submit.first_tag);
     out.number(submit.priority);
     out.text8(submit.task);
     for (const std::string_view args : submit.jobs) {
-        require(1 + submit.task.size() + args.size() <= max_call,
-                "a job's task and arguments have more than 990 bytes");
+        require_call(submit.task, args);
         out.args(args);
     }
 }
@@ -184,7 +185,10 @@ void write(Writer& out, const Refused& refused) {
 }
 
 void write(Writer& out, const ResultBatch& results) {
+    require(!results.descriptor || results.entries.size() == 1,
+            "a descriptor comes with the result of one job only");
     out.count(results.entries.size());
+    out.flag(flag_descriptor, results.descriptor);
     for (const ResultEntry& entry : results.entries) {
         require(entry.state >= JobState::done, "a result is of a job that has not ended");
         out.number(entry.id);
@@ -232,6 +236,43 @@ void write(Writer& out, const Unsafe& unsafe) {
     }
 }
 
+void write(Writer& out, const Call& call) {
+    require(call.priority <= max_priority, "a priority is above 9");
+    out.flag(flag_descriptor, true);
+    out.number(call.tag);
+    out.number(call.priority);
+    out.number(limit_of(call.soft_time_limit_ms));
+    out.number(limit_of(call.time_limit_ms));
+    out.text8(call.task);
+    out.text8(call.key);
+}
+
+void write(Writer& out, const Begun& begun) {
+    out.number(begun.id);
+    out.number(begun.pid);
+    out.number(begun.time_ns);
+}
+
+void write(Writer& out, const Soft& soft) { out.number(soft.id); }
+
+void write(Writer& out, const Signal& signal) {
+    require(signal.number >= 1 && signal.number <= max_signal, "a signal is not one of 1 to 64");
+    out.number(signal.id);
+    out.number(signal.number);
+}
+
+void write(Writer& out, const JobBatch& batch) {
+    out.count(batch.jobs.size());
+    out.text8(batch.task);
+    for (const JobBatch::Entry& job : batch.jobs) {
+        require(job.attempt >= 1, "a job's first attempt has the number 1");
+        require_call(batch.task, job.args);
+        out.number(job.id);
+        out.number(job.attempt);
+        out.args(job.args);
+    }
+}
+
 void write(Writer&, const Ready&) {}
 void write(Writer&, const Trim&) {}
 void write(Writer&, const Retire&) {}
@@ -252,7 +293,8 @@ bool has_descriptor(const Message& message) {
             if constexpr (requires { body.descriptor; }) {
                 return body.descriptor;
             } else {
-                return std::is_same_v<std::decay_t<decltype(body)>, Fork>;
+                using Body = std::decay_t<decltype(body)>;
+                return std::is_same_v<Body, Fork> || std::is_same_v<Body, Call>;
             }
         },
         message);

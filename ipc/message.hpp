@@ -1,8 +1,6 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,14 +8,15 @@
 #include <vector>
 
 #include "ipc/ids.hpp"
+#include "ipc/job_messages.hpp"
 #include "ipc/limits.hpp"
 #include "ipc/refusal.hpp"
 #include "ipc/report.hpp"
 #include "ipc/template_messages.hpp"
 #include "supervise/job.hpp"
 
-/// What crosses a socket, as values and as bytes. No I/O here. ipc/PROTOCOL.md is the contract.
-/// Byte views are string_views; a decoded message points into the frame it came from.
+/// What crosses a socket (ipc/PROTOCOL.md), as values and as bytes; no I/O. Bytes are string_views,
+/// a decoded message's of the frame it came from.
 namespace supervise::ipc {
 
 enum class Role : std::uint8_t { client = 1, worker = 2, template_process = 3 };
@@ -71,7 +70,6 @@ struct Submit {
     std::uint8_t priority = 0;    ///< 0..9, 9 goes first
     std::string_view task;
     std::vector<std::string_view> jobs;  ///< each one's encoded arguments
-    bool descriptor = false;             ///< as in Job; then there is one job
 };
 struct Accepted {
     std::uint32_t first_tag = 0;
@@ -92,6 +90,7 @@ struct ResultEntry {
 };
 struct ResultBatch {
     std::vector<ResultEntry> entries;
+    bool descriptor = false;  ///< what came with DONE; then there is one entry
 };
 struct Cancel {
     bool terminate = false;  ///< kills a running job's worker; else only a queued job goes
@@ -113,11 +112,12 @@ struct Close {
     std::string_view message;
 };
 
-using Message = std::variant<Hello, Welcome, Register, Ready, StartFailed, Job, Done, Submit,
-                             Accepted, Refused, ResultBatch, Cancel, Trim, Trimmed, Retire, Ping,
-                             Pong, Close, Fork, Forked, Unsafe>;
+using Message =
+    std::variant<Hello, Welcome, Register, Ready, StartFailed, Job, Done, Submit, Accepted, Refused,
+                 ResultBatch, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close, Fork, Forked,
+                 Unsafe, Call, Begun, Soft, Signal, JobBatch>;
 
-/// One encoded frame on the stack.
+/// One encoded frame.
 class Frame {
   public:
     std::string_view bytes() const { return {data_.data(), size_}; }
@@ -130,10 +130,9 @@ class Frame {
 
 /// A text16 message that would not fit is cut at a character's border, and made UTF-8 if it is not;
 /// anything else that does not fit or is out of range throws std::length_error. Arguments and
-/// reports go in as they are: from encode_args(), encode_report() or a frame. See also
-/// add_result_size().
+/// reports go in as they are: from encode_args(), encode_report() or a frame.
 Frame encode(const Message& message);
-/// True when descriptors must come with the frame: one, or fork_descriptors(). Else none may.
+/// True when descriptors must come along: one, or fork_descriptors(). Else none may.
 bool has_descriptor(const Message& message);
 
 /// True when one more entry of `report` bytes fits a RESULT frame that holds `used` bytes so far

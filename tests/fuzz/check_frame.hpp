@@ -17,6 +17,10 @@ inline Checked check_frame(std::string_view bytes) {
     bool parts_hold = true;
     if (const auto* job = std::get_if<ipc::Job>(&message)) {
         parts_hold = ipc::decode_args(job->args).has_value();
+    } else if (const auto* batch = std::get_if<ipc::JobBatch>(&message)) {
+        for (const ipc::JobBatch::Entry& entry : batch->jobs) {
+            parts_hold = parts_hold && ipc::decode_args(entry.args).has_value();
+        }
     } else if (const auto* done = std::get_if<ipc::Done>(&message)) {
         parts_hold = ipc::decode_report(done->report).has_value();
     } else if (const auto* results = std::get_if<ipc::ResultBatch>(&message)) {

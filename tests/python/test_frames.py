@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
 from supervise import _frames as frames
 from supervise import _ids
 from supervise import _messages as m
-from supervise._decode import decode
+from supervise._decode import decode, jobs_of
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "frames.json").read_text())
 VALID = [vector for vector in VECTORS if "message" in vector]
@@ -59,6 +59,10 @@ def message_json(message: m.Message) -> dict[str, Any]:
         fields["tasks"] = [task._asdict() for task in message.tasks]
     elif isinstance(message, m.JobFrame):
         fields["args"] = ids_json(message.args)
+    elif isinstance(message, m.JobsFrame):
+        fields["jobs"] = [
+            {"id": job, "attempt": attempt, "args": ids_json(args)} for job, attempt, args in message.jobs
+        ]
     elif isinstance(message, m.DoneFrame):
         fields["report"] = report_json(message.report)
     elif isinstance(message, m.Submit):
@@ -74,7 +78,7 @@ def message_json(message: m.Message) -> dict[str, Any]:
         fields["ids"] = list(message.ids)
     elif isinstance(message, m.Unsafe):
         fields["findings"] = list(message.findings)
-    kinds = {"JobFrame": "job", "DoneFrame": "done", "StartFailed": "start_failed"}
+    kinds = {"JobFrame": "job", "JobsFrame": "jobs", "DoneFrame": "done", "StartFailed": "start_failed"}
     kind = kinds.get(type(message).__name__, type(message).__name__.lower())
     return {"type": kind, **fields}
 
@@ -99,6 +103,26 @@ def test_a_valid_frame_cut_anywhere_is_refused(vector: dict[str, Any]) -> None:
             decode(cut)
 
 
+WRITERS: dict[str, Callable[..., bytes]] = {
+    "call": frames.call,
+    "begun": lambda id, pid, time_ns: frames.begun(id, pid, time_ns),
+    "signal": lambda id, number: frames.send_signal(id, number),
+}
+JOBS = [vector for vector in VECTORS if vector["hex"][2:4] == f"{frames.JOBS:02x}"]
+
+
+@pytest.mark.parametrize("vector", JOBS, ids=name)
+def test_a_worker_reads_jobs_as_everybody_does(vector: dict[str, Any]) -> None:
+    data = bytes.fromhex(vector["hex"])
+    if "error" in vector:
+        with pytest.raises(m.BadFrame, match=r"\w"):
+            jobs_of(data)
+    else:
+        message = decode(data)
+        assert isinstance(message, m.JobsFrame)
+        assert jobs_of(data) == (message.task.encode(), message.jobs)
+
+
 def encoded(message: dict[str, Any]) -> bytes | None:
     """The frame as this package writes it; None for what only a supervisor writes."""
     kind = message["type"]
@@ -113,9 +137,9 @@ def encoded(message: dict[str, Any]) -> bytes | None:
         return data
     if kind == "start_failed":
         return frames.start_failed(message["error_type"], message["message"].encode())
-    if kind == "done" and not message["descriptor"]:
-        return frames.done(message["id"], report_of(message["report"]))
-    if kind == "submit" and not message["descriptor"]:
+    if kind == "done":
+        return frames.done(message["id"], report_of(message["report"]), message["descriptor"])
+    if kind == "submit":
         body = frames.submit_body(message["priority"], message["task"].encode())
         jobs = [_ids.encode_args(tuple(id_of(i) for i in job)) for job in message["jobs"]]
         return frames.submit(message["first_tag"], body, jobs)
@@ -128,6 +152,8 @@ def encoded(message: dict[str, Any]) -> bytes | None:
     if kind == "unsafe":
         (data,) = frames.unsafe(message["findings"])
         return data
+    if kind in WRITERS:
+        return WRITERS[kind](**{key: value for key, value in message.items() if key != "type"})
     if kind == "pong":
         return frames.pong(message["token"])
     if kind == "ready":
@@ -155,7 +181,7 @@ def test_every_type_that_this_side_writes_is_among_the_vectors() -> None:
     types = {vector["message"]["type"] for vector in OURS}
     assert types == {
         "hello", "register", "start_failed", "ready", "done", "submit", "cancel", "trimmed", "pong",
-        "forked", "unsafe",
+        "forked", "unsafe", "call", "begun", "signal",
     }  # fmt: skip
 
 

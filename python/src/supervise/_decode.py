@@ -15,6 +15,8 @@ from supervise._ids import BadId, Id
 from supervise._messages import (
     Accepted,
     BadFrame,
+    Begun,
+    Call,
     Cancel,
     Close,
     Done,
@@ -25,6 +27,7 @@ from supervise._messages import (
     Forked,
     Hello,
     JobFrame,
+    JobsFrame,
     Lost,
     Message,
     Ping,
@@ -35,6 +38,8 @@ from supervise._messages import (
     Report,
     Result,
     Retire,
+    Signal,
+    Soft,
     StartFailed,
     Submit,
     TaskInfo,
@@ -48,6 +53,8 @@ _WELCOME = struct.Struct("<HIHI")
 _JOB = struct.Struct("<QHQQ")
 _SUBMIT = struct.Struct("<IB")
 _ACCEPTED = struct.Struct("<IQ")
+_ONE_INT = bytes((1, _ids.KIND_INT))
+_unpack_ids = struct.Struct("<q").unpack_from
 
 
 class _Reader:
@@ -154,8 +161,10 @@ _COUNTED = (
     frames.RESULT,
     frames.CANCEL,
     frames.UNSAFE,
+    frames.JOBS,
 )
-_MAY_CARRY = (frames.WELCOME, frames.JOB, frames.DONE, frames.FORK)
+_MAY_CARRY = (frames.WELCOME, frames.JOB, frames.DONE, frames.FORK, frames.CALL)
+_MUST_CARRY = (frames.FORK, frames.CALL)
 
 
 def check_header(data: bytes) -> tuple[int, int, int]:
@@ -169,12 +178,12 @@ def check_header(data: bytes) -> tuple[int, int, int]:
         raise BadFrame(f"a frame of more than {frames.MAX_FRAME} bytes")
     if size != len(data):
         raise BadFrame(f"a frame of {len(data)} bytes that says it has {size}")
-    if not frames.HELLO <= kind <= frames.UNSAFE:
+    if kind not in _BODIES:
         raise BadFrame(f"a frame of the unknown type {kind}")
     allowed = frames.FLAG_TERMINATE if kind == frames.CANCEL else 0
-    if kind in _MAY_CARRY or (kind == frames.SUBMIT and count == 1):
+    if kind in _MAY_CARRY or (kind == frames.RESULT and count == 1):
         allowed = frames.FLAG_DESCRIPTOR
-    if flags & ~allowed or reserved or (kind == frames.FORK and not flags):
+    if flags & ~allowed or reserved or (kind in _MUST_CARRY and not flags):
         raise BadFrame(f"a frame of type {kind} with flags {flags:#04x}")
     if (count != 0) != (kind in _COUNTED):
         raise BadFrame(f"a frame of type {kind} with {count} entries")
@@ -205,8 +214,8 @@ def _task_info(reader: _Reader) -> TaskInfo:
         raise BadFrame(f"{retries} retries")
     return TaskInfo(
         name,
-        None if soft == frames.POOLS_LIMIT else soft,
-        None if limit == frames.POOLS_LIMIT else limit,
+        _limit(soft),
+        _limit(limit),
         None if retries == frames.POOLS_RETRIES else retries,
     )
 
@@ -217,6 +226,44 @@ def _job(reader: _Reader, count: int, flags: int) -> Message:
         raise BadFrame("a job's attempt 0")
     task = reader.text8()
     return JobFrame(job, attempt, soft, deadline, task, reader.call_args(task), bool(flags))
+
+
+def jobs_of(frame: bytes) -> tuple[bytes, list[tuple[int, int, tuple[Id, ...]]]]:
+    """A JOBS frame: the task's name, and of each job its number, attempt and arguments."""
+    _, count, _ = check_header(frame)
+    reader = _Reader(frame)
+    name = reader.text8()
+    jobs = _entries(reader, count, name)
+    if reader.at != len(frame):
+        raise BadFrame(f"a JOBS with {len(frame) - reader.at} bytes left over")
+    return name.encode(), jobs
+
+
+def _entries(reader: _Reader, count: int, task: str) -> list[tuple[int, int, tuple[Id, ...]]]:
+    unpack, data = frames.JOBS_ENTRY.unpack_from, reader.data
+    jobs = []
+    for _ in range(count):
+        at = reader.at
+        try:
+            job, attempt = unpack(data, at)
+        except struct.error:
+            raise BadFrame("a JOBS that is cut short") from None
+        if attempt == 0:
+            raise BadFrame("a job's attempt 0")
+        reader.at = at + 10
+        ids: tuple[Id, ...]
+        if data[at + 10 : at + 12] == _ONE_INT and at + 20 <= len(data):  # what most jobs have
+            ids = _unpack_ids(data, at + 12)
+            reader.at = at + 20
+        else:
+            ids = reader.call_args(task)
+        jobs.append((job, attempt, ids))
+    return jobs
+
+
+def _jobs(reader: _Reader, count: int, flags: int) -> Message:
+    task = reader.text8()
+    return JobsFrame(task, _entries(reader, count, task))
 
 
 def _done(reader: _Reader, count: int, flags: int) -> Message:
@@ -230,7 +277,7 @@ def _submit(reader: _Reader, count: int, flags: int) -> Message:
         raise BadFrame(f"priority {priority}")
     task = reader.text8()
     jobs = tuple(reader.call_args(task) for _ in range(count))
-    return Submit(first_tag, priority, task, jobs, bool(flags))
+    return Submit(first_tag, priority, task, jobs)
 
 
 def _accepted(reader: _Reader, count: int, flags: int) -> Message:
@@ -250,6 +297,10 @@ def _entry(reader: _Reader) -> Entry:
         raise BadFrame(f"a result of state {state}")
     report = reader.report((frames.OUTCOME_DONE, frames.OUTCOME_FAILED, frames.OUTCOME_LOST))
     return Entry(job, state, attempts, report)
+
+
+def _result(reader: _Reader, count: int, flags: int) -> Message:
+    return Result(tuple(_entry(reader) for _ in range(count)), bool(flags))
 
 
 _STATES = {  # the outcomes that a job's state goes with
@@ -293,6 +344,24 @@ def _forked(reader: _Reader, count: int, flags: int) -> Message:
     return Forked(number, pid, reader.text16())
 
 
+def _limit(milliseconds: int) -> Optional[int]:
+    return None if milliseconds == frames.POOLS_LIMIT else milliseconds
+
+
+def _call(reader: _Reader, count: int, flags: int) -> Message:
+    tag, priority, soft, limit = reader.fields(frames.CALL_HEAD)
+    if priority > 9:
+        raise BadFrame(f"priority {priority}")
+    return Call(tag, priority, _limit(soft), _limit(limit), reader.text8(), reader.text8())
+
+
+def _signal(reader: _Reader, count: int, flags: int) -> Message:
+    job, number = reader.fields(frames.SIGNAL_BODY)
+    if not 1 <= number <= frames.MAX_SIGNAL:
+        raise BadFrame(f"signal {number}")
+    return Signal(job, number)
+
+
 _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {
     frames.HELLO: _hello,
     frames.WELCOME: _welcome,
@@ -304,7 +373,7 @@ _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {
     frames.SUBMIT: _submit,
     frames.ACCEPTED: _accepted,
     frames.REFUSED: _refused,
-    frames.RESULT: lambda r, count, flags: Result(tuple(_entry(r) for _ in range(count))),
+    frames.RESULT: _result,
     frames.CANCEL: lambda r, count, flags: Cancel(bool(flags), tuple(r.u64() for _ in range(count))),
     frames.TRIM: lambda r, count, flags: Trim(),
     frames.TRIMMED: lambda r, count, flags: Trimmed(*r.fields(frames.U32)),
@@ -314,5 +383,10 @@ _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {
     frames.CLOSE: lambda r, count, flags: Close(_named(frames.REASONS, r.u8(), 1, "reason"), r.text16()),
     frames.FORK: _fork,
     frames.FORKED: _forked,
+    frames.JOBS: _jobs,
     frames.UNSAFE: lambda r, count, flags: Unsafe(tuple(r.text16() for _ in range(count))),
+    frames.CALL: _call,
+    frames.BEGUN: lambda r, count, flags: Begun(*r.fields(frames.BEGUN_BODY)),
+    frames.SOFT: lambda r, count, flags: Soft(r.u64()),
+    frames.SIGNAL: _signal,
 }

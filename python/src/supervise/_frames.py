@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Optional
 
 from supervise._messages import TaskInfo
 
@@ -15,12 +16,16 @@ MAGIC = 0x53
 HELLO, WELCOME, REGISTER, READY, START_FAILED, JOB, DONE, SUBMIT, ACCEPTED = range(1, 10)
 REFUSED, RESULT, CANCEL, TRIM, TRIMMED, RETIRE, PING, PONG, CLOSE = range(10, 19)
 FORK, FORKED, UNSAFE = range(19, 22)
+CALL, BEGUN, SOFT, SIGNAL = range(22, 26)
+JOBS = 26
+JOBS_TYPE = bytes((JOBS,))
 
 CLIENT, WORKER, TEMPLATE = 1, 2, 3
 FLAG_DESCRIPTOR, FLAG_TERMINATE = 1, 2
 POOLS_LIMIT = 0xFFFFFFFF
 POOLS_RETRIES = 0xFF
 MAX_RETRIES = 100
+MAX_SIGNAL = 64
 MAX_JOINS = 2
 FORK_DESCRIPTORS = 4  # besides those that its `born` and `joins` announce
 
@@ -52,6 +57,7 @@ OUTCOME_DONE, OUTCOME_FAILED, OUTCOME_LOST = 1, 2, 3
 
 HEADER = struct.Struct("<BBHHBB")
 JOB_HEAD = struct.Struct("<BBHHBBQHQQB")  # up to and with the length of the task's name
+JOBS_ENTRY = struct.Struct("<QH")  # of JOBS, up to the arguments
 DONE_HEAD = struct.Struct("<BBHHBBQ")
 DONE_NONE = struct.Struct("<BBHHBBQBB")  # a whole DONE whose result is none
 ENTRY_HEAD = struct.Struct("<QBH")  # of RESULT
@@ -63,6 +69,9 @@ HELLO_BODY = struct.Struct("<HHBI")
 FORK_BODY = struct.Struct("<IBB")
 FORKED_HEAD = struct.Struct("<II")
 LIMITS = struct.Struct("<IIB")
+CALL_HEAD = struct.Struct("<IBII")
+BEGUN_BODY = struct.Struct("<QIQ")
+SIGNAL_BODY = struct.Struct("<QB")
 
 
 def frame(kind: int, body: bytes = b"", count: int = 0, flags: int = 0) -> bytes:
@@ -139,8 +148,9 @@ def start_failed_room(error_type: str) -> int:
     return MAX_FRAME - 8 - 1 - len(head_of(clean(error_type), 255)) - 2
 
 
-def done(job: int, report: bytes) -> bytes:
-    return frame(DONE, U64.pack(job) + report)
+def done(job: int, report: bytes, descriptor: bool = False) -> bytes:
+    """`descriptor`: one is sent along."""
+    return frame(DONE, U64.pack(job) + report, flags=FLAG_DESCRIPTOR if descriptor else 0)
 
 
 def failed_report(error_type: str, message: str, traceback: str) -> bytes:
@@ -162,6 +172,29 @@ def submit(first_tag: int, body: bytes, jobs: list[bytes]) -> bytes:
 
 def cancel(job: int, terminate: bool) -> bytes:
     return frame(CANCEL, U64.pack(job), 1, FLAG_TERMINATE if terminate else 0)
+
+
+def call(
+    tag: int,
+    task: str,
+    key: str,
+    priority: int = 0,
+    soft_time_limit_ms: Optional[int] = None,
+    time_limit_ms: Optional[int] = None,
+) -> bytes:
+    """One job whose payload is the descriptor that must be sent along. Limits as in TaskInfo."""
+    soft = POOLS_LIMIT if soft_time_limit_ms is None else soft_time_limit_ms
+    limit = POOLS_LIMIT if time_limit_ms is None else time_limit_ms
+    head = CALL_HEAD.pack(tag, priority, soft, limit)
+    return frame(CALL, head + text8(task.encode()) + text8(key.encode()), flags=FLAG_DESCRIPTOR)
+
+
+def begun(job: int, pid: int, time_ns: int) -> bytes:
+    return frame(BEGUN, BEGUN_BODY.pack(job, pid, time_ns))
+
+
+def send_signal(job: int, number: int) -> bytes:
+    return frame(SIGNAL, SIGNAL_BODY.pack(job, number))
 
 
 def trimmed(collected: int) -> bytes:

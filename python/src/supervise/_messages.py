@@ -56,6 +56,13 @@ class Welcome(NamedTuple):
     descriptor: bool
 
 
+class JobsFrame(NamedTuple):
+    """Several jobs of one task: number, attempt and arguments of each."""
+
+    task: str
+    jobs: list[tuple[int, int, tuple[Id, ...]]]
+
+
 class Register(NamedTuple):
     tasks: tuple[TaskInfo, ...]
 
@@ -86,7 +93,6 @@ class Submit(NamedTuple):
     priority: int
     task: str
     jobs: tuple[tuple[Id, ...], ...]
-    descriptor: bool
 
 
 class Accepted(NamedTuple):
@@ -111,6 +117,7 @@ class Entry(NamedTuple):
 
 class Result(NamedTuple):
     entries: tuple[Entry, ...]
+    descriptor: bool  # what came with DONE; then there is one entry
 
 
 class Cancel(NamedTuple):
@@ -163,7 +170,36 @@ class Unsafe(NamedTuple):
     findings: tuple[str, ...]
 
 
+class Call(NamedTuple):
+    """A job whose payload is a descriptor. Limits as in TaskInfo, None being the task's own first."""
+
+    tag: int
+    priority: int
+    soft_time_limit_ms: Optional[int]
+    time_limit_ms: Optional[int]
+    task: str
+    key: str  # the caller's own name for the job
+
+
+class Begun(NamedTuple):
+    id: int
+    pid: int
+    time_ns: int  # CLOCK_MONOTONIC
+
+
+class Soft(NamedTuple):
+    """Its soft limit has passed, and its worker is told."""
+
+    id: int
+
+
+class Signal(NamedTuple):
+    id: int
+    number: int  # 1..64
+
+
 Message = Union[
-    Hello, Welcome, Register, Ready, StartFailed, JobFrame, DoneFrame, Submit, Accepted, Refused,
-    Result, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close, Fork, Forked, Unsafe,
+    Hello, Welcome, Register, Ready, StartFailed, JobFrame, JobsFrame, DoneFrame, Submit, Accepted,
+    Refused, Result, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close, Fork, Forked, Unsafe,
+    Call, Begun, Soft, Signal,
 ]  # fmt: skip

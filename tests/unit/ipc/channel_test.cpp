@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,9 +12,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 #include <chrono>
-#include <cstring>
-#include <filesystem>
-#include <optional>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -23,6 +19,7 @@
 #include "ipc/limits.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/loop.hpp"
+#include "tests/unit/ipc/channel_fixture.hpp"
 
 using namespace supervise;
 using namespace supervise::ipc;
@@ -30,88 +27,9 @@ using namespace supervise::test;
 namespace asio = boost::asio;
 using Status = Channel::Received::Status;
 using SendStatus = Channel::SendStatus;
+using Fixture = ChannelFixture;
 
 namespace {
-
-/// A channel and the bare socket of its peer, which does what no channel would.
-struct Fixture {
-    Fixture() {
-        auto pair = make_channel_pair().value();
-        channel.emplace(io.get_executor(), std::move(pair.first));
-        peer = std::move(pair.second);
-    }
-    ssize_t peer_sends(std::string_view bytes) const {
-        return ::send(peer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
-    std::string peer_reads() const {
-        char buffer[2048];
-        const ssize_t got = ::recv(peer.get(), buffer, sizeof buffer, MSG_DONTWAIT);
-        return got < 0 ? "nothing" : std::string(buffer, static_cast<std::size_t>(got));
-    }
-    std::vector<UniqueFd> peer_takes_descriptors() const {
-        char buffer[64];
-        iovec data{buffer, sizeof buffer};
-        alignas(cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {};
-        msghdr message{};
-        message.msg_iov = &data;
-        message.msg_iovlen = 1;
-        message.msg_control = control;
-        message.msg_controllen = sizeof control;
-        std::vector<UniqueFd> taken;
-        if (::recvmsg(peer.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) > 0) {
-            if (const cmsghdr* part = CMSG_FIRSTHDR(&message)) {
-                std::vector<int> fds((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-                std::memcpy(fds.data(), CMSG_DATA(part), fds.size() * sizeof(int));
-                for (const int fd : fds) {
-                    taken.emplace_back(fd);
-                }
-            }
-        }
-        return taken;
-    }
-
-    asio::io_context io;
-    std::optional<Channel> channel;
-    UniqueFd peer;
-};
-
-int open_descriptors() {
-    int count = 0;
-    for ([[maybe_unused]] const auto& entry :
-         std::filesystem::directory_iterator("/proc/self/fd")) {
-        ++count;
-    }
-    return count;
-}
-
-ino_t inode(int fd) {
-    struct stat found {};
-    REQUIRE(::fstat(fd, &found) == 0);
-    return found.st_ino;
-}
-
-UniqueFd some_file() {
-    UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-    REQUIRE(file);
-    return file;
-}
-
-void send_with_descriptors(int socket, const std::vector<int>& fds) {
-    char byte = 'x';
-    iovec data{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-    cmsghdr* part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(part), fds.data(), fds.size() * sizeof(int));
-    REQUIRE(::sendmsg(socket, &message, MSG_DONTWAIT) == 1);
-}
 
 /// Sends numbered frames until there is no room; how many there were.
 int fill(Channel& channel) {
@@ -286,21 +204,7 @@ TEST_CASE_METHOD(Fixture, "more than one descriptor is none, and leaks none", "[
 TEST_CASE_METHOD(Fixture, "a descriptor of a record that is too long is closed", "[channel]") {
     const UniqueFd file = some_file();
     const int before = open_descriptors();
-    const std::string text(max_frame + 1, 'x');
-    iovec data{const_cast<char*>(text.data()), text.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(sizeof(int));
-    const int fd = file.get();
-    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
-    REQUIRE(::sendmsg(peer.get(), &message, MSG_DONTWAIT) > 0);
+    send_with_descriptors(peer.get(), {file.get()}, std::string(max_frame + 1, 'x'));
     const Channel::Received received = channel->receive();
     CHECK(received.truncated);
     CHECK_FALSE(received.descriptor);

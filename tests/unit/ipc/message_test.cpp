@@ -60,7 +60,11 @@ TEST_CASE("the frames of the hot path cost no allocation", "[message]") {
                                 Trim{},
                                 Retire{},
                                 Fork{1, true, 1},
-                                Forked{1, 4711, ""}};
+                                Forked{1, 4711, ""},
+                                Call{1, 0, {}, {}, "reports.tasks.build", "key"},
+                                Begun{7, 4711, 1},
+                                Soft{7},
+                                Signal{7, 15}};
     std::size_t sizes = 0;
     const std::size_t before = allocations;
     for (const Message& message : messages) {
@@ -119,15 +123,29 @@ TEST_CASE("what does not fit a frame is not encoded", "[message]") {
     CHECK_THROWS_AS(encode(Submit{0, 0, "t", {}}), std::length_error);
     CHECK_THROWS_AS(encode(Submit{0, 10, "t", {no_args}}), std::length_error);
     CHECK_THROWS_AS(encode(Submit{0, 0, std::string(30, 't'), {args}}), std::length_error);
-    CHECK_THROWS_AS(encode(Submit{0, 0, "t", {no_args, no_args}, true}), std::length_error);
     CHECK_THROWS_AS(encode(Accepted{0, 0, 1}), std::length_error);
     CHECK_THROWS_AS(encode(Refused{0, 0, Refusal::stopping, ""}), std::length_error);
     CHECK_THROWS_AS(encode(ResultBatch{}), std::length_error);
     CHECK_THROWS_AS(encode(ResultBatch{{ResultEntry{7, JobState::running, 1, "\1\0"}}}),
                     std::length_error);
+    const ResultEntry entry{7, JobState::done, 1, std::string_view("\1\0", 2)};
+    CHECK_THROWS_AS(encode(ResultBatch{{entry, entry}, true}), std::length_error);
     CHECK_THROWS_AS(encode(Cancel{false, {}}), std::length_error);
     CHECK_THROWS_AS(encode(Cancel{false, std::vector<std::uint64_t>(128, 1)}), std::length_error);
     CHECK_THROWS_AS(encode(Fork{1, true, 3}), std::length_error);
+    CHECK_THROWS_AS(encode(Call{1, 10, {}, {}, "t", "key"}), std::length_error);
+    CHECK_THROWS_AS(encode(Call{1, 0, 0xffffffff, {}, "t", "key"}), std::length_error);
+    CHECK_THROWS_AS(encode(Call{1, 0, {}, 0xffffffff, "t", "key"}), std::length_error);
+    CHECK_THROWS_AS(encode(Call{1, 0, {}, {}, long_name, "key"}), std::length_error);
+    CHECK_THROWS_AS(encode(Call{1, 0, {}, {}, "t", long_name}), std::length_error);
+    CHECK_THROWS_AS(encode(Signal{7, 0}), std::length_error);
+    CHECK_THROWS_AS(encode(Signal{7, 65}), std::length_error);
+    CHECK_THROWS_AS(encode(JobBatch{"t", {}}), std::length_error);
+    CHECK_THROWS_AS(encode(JobBatch{"t", {{7, 0, no_args}}}), std::length_error);
+    CHECK_THROWS_AS(encode(JobBatch{"t", {{7, 1, ""}}}), std::length_error);
+    CHECK_THROWS_AS(encode(JobBatch{std::string(30, 't'), {{7, 1, args}}}), std::length_error);
+    const std::vector<JobBatch::Entry> too_many(93, {7, 1, no_args});
+    CHECK_THROWS_AS(encode(JobBatch{"t", too_many}), std::length_error);
     CHECK_THROWS_AS(encode(Unsafe{}), std::length_error);
     CHECK_THROWS_AS(encode(Unsafe{{std::string(1015, 'f')}}), std::length_error);
     CHECK_THROWS_AS(encode(Unsafe{{std::string(0x10000, 'f')}}), std::length_error);
@@ -174,7 +192,11 @@ TEST_CASE("results are packed as long as the next fits, and the frame then holds
 TEST_CASE("a frame says whether a descriptor comes with it", "[message]") {
     CHECK(has_descriptor(Job{7, 1, 0, 0, "t", no_args, true}));
     CHECK(has_descriptor(Done{7, "\1\0", true}));
-    CHECK(has_descriptor(Submit{0, 0, "t", {no_args}, true}));
+    CHECK(has_descriptor(ResultBatch{{{7, JobState::done, 1, "\1\0"}}, true}));
+    CHECK(has_descriptor(Call{1, 0, {}, {}, "t", "key"}));
+    CHECK_FALSE(has_descriptor(Submit{0, 0, "t", {no_args}}));
+    CHECK_FALSE(has_descriptor(ResultBatch{{{7, JobState::done, 1, "\1\0"}}}));
+    CHECK_FALSE(has_descriptor(JobBatch{"t", {{7, 1, no_args}}}));
     CHECK_FALSE(has_descriptor(Job{7, 1, 0, 0, "t", no_args}));
     CHECK(has_descriptor(Fork{1, false, 0}));
     CHECK_FALSE(has_descriptor(Ping{1}));
@@ -203,6 +225,11 @@ TEST_CASE("an error says what is wrong and where", "[message]") {
     std::string fork(encode(Fork{1, false, 0}).bytes());
     fork[6] = 0;
     CHECK(error_of(fork) == "frame of 14 bytes is FORK without the flag of its descriptors");
+    std::string call(encode(Call{1, 0, {}, {}, "t", "key"}).bytes());
+    call[6] = 0;
+    CHECK(error_of(call) == "frame of 27 bytes is CALL without the flag of its descriptors");
+    CHECK(error_of(std::string(encode(Signal{7, 1}).bytes().substr(0, 16)) + '\0') ==
+          "frame of 17 bytes is a bad SIGNAL: a signal that is not one of 1 to 64, at byte 17");
     close = std::string(encode(Accepted{0, 1, 1}).bytes());
     close[4] = 0;
     CHECK(error_of(close) == "frame of 20 bytes is ACCEPTED with a count of 0");

@@ -22,69 +22,15 @@ Enum named(const json::value& name, unsigned first, unsigned last) {
     throw std::runtime_error("unknown name " + json::serialize(name));
 }
 
-template <class Enum>
-json::value name_json(Enum value) {
-    return json::value(std::string(name_of(value)));
-}
-
-json::value text_json(std::string_view text) { return json::value(std::string(text)); }
-
-json::value id_json(const Id& id) {
-    if (const auto* number = std::get_if<std::int64_t>(&id)) {
-        return {{"int", *number}};
-    }
-    const char* const kind = std::holds_alternative<Uuid>(id) ? "uuid" : "text";
-    return {{kind, to_string(id)}};
-}
-
-json::value args_json(std::string_view args) {
-    json::array list;
-    const auto ids = decode_args(args);
-    for (const Id& id : ids.value()) {
-        list.push_back(id_json(id));
-    }
-    return list;
-}
-
-json::value report_json(std::string_view bytes) {
-    const Report report = decode_report(bytes).value();
-    if (const auto* value = std::get_if<Value>(&report)) {
-        return {{"outcome", "done"},
-                {"id", value->id.empty() ? json::value() : id_json(decode_id(value->id).value())}};
-    }
-    if (const auto* failure = std::get_if<Failure>(&report)) {
-        return {{"outcome", "failed"},
-                {"error_type", text_json(failure->type)},
-                {"message", text_json(failure->message)},
-                {"traceback", text_json(failure->traceback)}};
-    }
-    const Loss& loss = std::get<Loss>(report);
-    return {
-        {"outcome", "lost"}, {"cause", name_json(loss.cause)}, {"detail", text_json(loss.detail)}};
-}
-
-template <class Number>
-json::value optional_json(const std::optional<Number>& number) {
-    return number ? json::value(*number) : json::value();
-}
-
-json::value role_json(Role role) {
-    switch (role) {
-        case Role::client:
-            return "client";
-        case Role::worker:
-            return "worker";
-        case Role::template_process:
-            return "template";
-    }
-    throw std::runtime_error("a role without a name");
-}
-
 Role role_of(const json::value& name) {
-    for (const Role role : {Role::client, Role::worker, Role::template_process}) {
-        if (role_json(role) == name) {
-            return role;
-        }
+    if (name == "client") {
+        return Role::client;
+    }
+    if (name == "worker") {
+        return Role::worker;
+    }
+    if (name == "template") {
+        return Role::template_process;
     }
     throw std::runtime_error("unknown name " + json::serialize(name));
 }
@@ -205,11 +151,7 @@ Message read_message(const std::string& type, const FieldReader& in) {
         return Done{in.number<u64>("id"), in.report(), in.flag("descriptor")};
     }
     if (type == "submit") {
-        Submit submit{in.number<u32>("first_tag"),
-                      in.number<u8>("priority"),
-                      in.text("task"),
-                      {},
-                      in.flag("descriptor")};
+        Submit submit{in.number<u32>("first_tag"), in.number<u8>("priority"), in.text("task"), {}};
         for (const json::value& args : in.at("jobs").as_array()) {
             submit.jobs.push_back(in.args(args));
         }
@@ -224,7 +166,7 @@ Message read_message(const std::string& type, const FieldReader& in) {
                        named<Refusal>(in.at("reason"), 1, 10), in.text("message")};
     }
     if (type == "result") {
-        ResultBatch results;
+        ResultBatch results{{}, in.flag("descriptor")};
         for (const json::value& item : in.at("entries").as_array()) {
             const FieldReader entry = in.member(item);
             results.entries.push_back({entry.number<u64>("id"),
@@ -261,6 +203,32 @@ Message read_message(const std::string& type, const FieldReader& in) {
     if (type == "unsafe") {
         return Unsafe{in.texts("findings")};
     }
+    if (type == "call") {
+        return Call{in.number<u32>("tag"),
+                    in.number<u8>("priority"),
+                    in.optional<u32>("soft_time_limit_ms"),
+                    in.optional<u32>("time_limit_ms"),
+                    in.text("task"),
+                    in.text("key")};
+    }
+    if (type == "begun") {
+        return Begun{in.number<u64>("id"), in.number<u32>("pid"), in.number<u64>("time_ns")};
+    }
+    if (type == "soft") {
+        return Soft{in.number<u64>("id")};
+    }
+    if (type == "signal") {
+        return Signal{in.number<u64>("id"), in.number<u8>("number")};
+    }
+    if (type == "jobs") {
+        JobBatch batch{in.text("task"), {}};
+        for (const json::value& item : in.at("jobs").as_array()) {
+            const FieldReader job = in.member(item);
+            batch.jobs.push_back(
+                {job.number<u64>("id"), job.number<u16>("attempt"), job.args(job.at("args"))});
+        }
+        return batch;
+    }
     if (type == "ready") {
         return Ready{};
     }
@@ -271,120 +239,6 @@ Message read_message(const std::string& type, const FieldReader& in) {
         return Retire{};
     }
     throw std::runtime_error("unknown type " + type);
-}
-
-json::object to_object(const Hello& m) {
-    return {{"type", "hello"},
-            {"version_min", m.version_min},
-            {"version_max", m.version_max},
-            {"role", role_json(m.role)},
-            {"pid", m.pid},
-            {"software", text_json(m.software)}};
-}
-json::object to_object(const Welcome& m) {
-    return {{"type", "welcome"},
-            {"version", m.version},
-            {"limit", m.limit},
-            {"slot", m.slot},
-            {"incarnation", m.incarnation},
-            {"pool", text_json(m.pool)},
-            {"software", text_json(m.software)},
-            {"descriptor", m.descriptor}};
-}
-json::object to_object(const Register& m) {
-    json::array tasks;
-    for (const TaskInfo& task : m.tasks) {
-        tasks.push_back({{"name", text_json(task.name)},
-                         {"soft_time_limit_ms", optional_json(task.soft_time_limit_ms)},
-                         {"time_limit_ms", optional_json(task.time_limit_ms)},
-                         {"retries", optional_json(task.retries)}});
-    }
-    return {{"type", "register"}, {"tasks", tasks}};
-}
-json::object to_object(const Ready&) { return {{"type", "ready"}}; }
-json::object to_object(const Trim&) { return {{"type", "trim"}}; }
-json::object to_object(const Retire&) { return {{"type", "retire"}}; }
-json::object to_object(const StartFailed& m) {
-    return {{"type", "start_failed"},
-            {"error_type", text_json(m.type)},
-            {"message", text_json(m.message)}};
-}
-json::object to_object(const Job& m) {
-    return {{"type", "job"},
-            {"id", m.id},
-            {"attempt", m.attempt},
-            {"soft_deadline_ns", m.soft_deadline_ns},
-            {"deadline_ns", m.deadline_ns},
-            {"task", text_json(m.task)},
-            {"args", args_json(m.args)},
-            {"descriptor", m.descriptor}};
-}
-json::object to_object(const Done& m) {
-    return {{"type", "done"},
-            {"id", m.id},
-            {"report", report_json(m.report)},
-            {"descriptor", m.descriptor}};
-}
-json::object to_object(const Submit& m) {
-    json::array jobs;
-    for (const std::string_view args : m.jobs) {
-        jobs.push_back(args_json(args));
-    }
-    return {{"type", "submit"},       {"first_tag", m.first_tag},
-            {"priority", m.priority}, {"task", text_json(m.task)},
-            {"jobs", jobs},           {"descriptor", m.descriptor}};
-}
-json::object to_object(const Accepted& m) {
-    return {{"type", "accepted"},
-            {"first_tag", m.first_tag},
-            {"count", m.count},
-            {"first_id", m.first_id}};
-}
-json::object to_object(const Refused& m) {
-    return {{"type", "refused"},
-            {"first_tag", m.first_tag},
-            {"count", m.count},
-            {"reason", name_json(m.reason)},
-            {"message", text_json(m.message)}};
-}
-json::object to_object(const ResultBatch& m) {
-    json::array entries;
-    for (const ResultEntry& entry : m.entries) {
-        entries.push_back({{"id", entry.id},
-                           {"state", name_json(entry.state)},
-                           {"attempts", entry.attempts},
-                           {"report", report_json(entry.report)}});
-    }
-    return {{"type", "result"}, {"entries", entries}};
-}
-json::object to_object(const Cancel& m) {
-    return {{"type", "cancel"},
-            {"terminate", m.terminate},
-            {"ids", json::array(m.ids.begin(), m.ids.end())}};
-}
-json::object to_object(const Trimmed& m) {
-    return {{"type", "trimmed"}, {"collected", m.collected}};
-}
-json::object to_object(const Ping& m) { return {{"type", "ping"}, {"token", m.token}}; }
-json::object to_object(const Pong& m) { return {{"type", "pong"}, {"token", m.token}}; }
-json::object to_object(const Close& m) {
-    return {{"type", "close"}, {"reason", name_json(m.reason)}, {"message", text_json(m.message)}};
-}
-json::object to_object(const Fork& m) {
-    return {{"type", "fork"}, {"number", m.number}, {"born", m.born}, {"joins", m.joins}};
-}
-json::object to_object(const Forked& m) {
-    return {{"type", "forked"},
-            {"number", m.number},
-            {"pid", m.pid},
-            {"message", text_json(m.message)}};
-}
-json::object to_object(const Unsafe& m) {
-    json::array findings;
-    for (const std::string_view finding : m.findings) {
-        findings.push_back(text_json(finding));
-    }
-    return {{"type", "unsafe"}, {"findings", findings}};
 }
 
 std::string from_hex(std::string_view hex) {
@@ -428,10 +282,6 @@ OwnedMessage message_from_json(const std::string& text) {
     const FieldReader in(value.as_object(), owned.texts);
     owned.message = read_message(std::string(in.text("type")), in);
     return owned;
-}
-
-std::string message_to_json(const Message& message) {
-    return std::visit([](const auto& m) { return json::serialize(to_object(m)); }, message);
 }
 
 bool same_json(const std::string& left, const std::string& right) {
