@@ -114,7 +114,7 @@ std::string toml_choice(OnUnsafeFork choice) {
 }
 
 void write_worker_keys(Writer& out, const PoolSettings& pool) {
-    out.line("kind", toml_text("python"));
+    out.line("kind", toml_text(pool.kind == PoolKind::celery ? "celery" : "python"));
     out.line("app", toml_text(pool.app));
     out.line("python", toml_text(pool.python));
     out.line("workers", pool.min_workers == pool.max_workers

@@ -67,14 +67,10 @@ void read_preload(TableReader& table, PoolSettings& pool) {
                                            : OnUnsafeFork::spawn;
 }
 
-void read_kind(TableReader& table) {
+PoolKind read_kind(TableReader& table) {
     std::string kind = "python";
     table.choice("kind", kind, {"python", "celery"});
-    if (kind == "celery") {
-        table.error("kind",
-                    "\"celery\" is not served by this version, which runs only kind = "
-                    "\"python\": write that, or leave the key out");
-    }
+    return kind == "celery" ? PoolKind::celery : PoolKind::python;
 }
 
 bool is_variable_name(std::string_view name) {
@@ -279,7 +275,7 @@ void read_path(TableReader& table, std::string_view key, const std::string& base
 }
 
 void read_pool(TableReader& table, PoolSettings& pool, const std::string& base) {
-    read_kind(table);
+    pool.kind = read_kind(table);
     table.text("app", pool.app);
     if (!table.has("app")) {
         table.error("app",

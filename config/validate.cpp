@@ -48,6 +48,14 @@ bool is_module_name(std::string_view text) {
     return !first;
 }
 
+/// As `celery -A` takes it, or "@" and the path of a pickled application.
+bool is_celery_app(std::string_view text) {
+    const std::size_t colon = text.find(':');
+    return text.starts_with("@/") ||
+           (is_module_name(text.substr(0, colon)) &&
+            (colon == std::string_view::npos || is_module_name(text.substr(colon + 1))));
+}
+
 /// The module name that "reports/tasks.py" or "reports.tasks:app" most likely means.
 std::string meant_module(std::string text) {
     text = text.substr(0, text.find(':'));
@@ -143,7 +151,13 @@ class Validation {
     }
 
     void program(const PoolSettings& pool) {
-        if (!pool.app.empty() && !is_module_name(pool.app)) {
+        const bool celery = pool.kind == PoolKind::celery;
+        const bool good = celery ? is_celery_app(pool.app) : is_module_name(pool.app);
+        if (!pool.app.empty() && !good && celery) {
+            error("app", in_quotes(pool.app) +
+                             " is no Celery application: write it as for celery -A, \"proj\" or "
+                             "\"proj.app:app\"");
+        } else if (!pool.app.empty() && !good) {
             error("app", in_quotes(pool.app) +
                              " is not a module's name: write it as in an import, " +
                              in_quotes(meant_module(pool.app)));

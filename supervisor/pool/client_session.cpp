@@ -92,12 +92,13 @@ asio::awaitable<void> ClientSession::write() {
         }
         co_await channel_.wait_writable();
         while (!out_.empty()) {
-            const ipc::Channel::SendStatus status = channel_.send(out_.front());
+            const ipc::Channel::SendStatus status =
+                channel_.send(out_.front().frame, out_.front().descriptor.get());
             if (status == ipc::Channel::SendStatus::full) {
                 break;
             }
             // A peer that has gone is the reader's to notice; its frames have no use.
-            out_bytes_ -= out_.front().size();
+            out_bytes_ -= out_.front().frame.size();
             out_.pop_front();
             moved_at_ = clock_.now();
         }
@@ -120,7 +121,13 @@ bool ClientSession::handle(std::string_view frame, UniqueFd descriptor) {
         return greet(message);
     }
     if (const auto* jobs = std::get_if<ipc::Submit>(&message)) {
-        submit(*jobs, std::move(descriptor));
+        submit(*jobs);
+    } else if (const auto* one = std::get_if<ipc::Call>(&message)) {
+        call(*one, std::move(descriptor));
+    } else if (const auto* signal = std::get_if<ipc::Signal>(&message)) {
+        if (jobs_.count(signal->id) != 0) {
+            desk_.client_signals(signal->id, signal->number);
+        }
     } else if (const auto* cancel = std::get_if<ipc::Cancel>(&message)) {
         for (const std::uint64_t id : cancel->ids) {
             if (jobs_.count(id) != 0) {  // nobody takes back another's job
@@ -130,7 +137,8 @@ bool ClientSession::handle(std::string_view frame, UniqueFd descriptor) {
     } else if (const auto* ping = std::get_if<ipc::Ping>(&message)) {
         send(ipc::encode(ipc::Pong{ping->token}).bytes());
     } else if (!std::holds_alternative<ipc::Pong>(message)) {
-        close(ipc::Refusal::bad_frame, "a client sends SUBMIT, CANCEL and PING, after one HELLO");
+        close(ipc::Refusal::bad_frame,
+              "a client sends SUBMIT, CALL, CANCEL, SIGNAL and PING, after one HELLO");
         return false;
     }
     return true;
@@ -151,13 +159,13 @@ bool ClientSession::greet(const ipc::Message& message) {
     return false;
 }
 
-void ClientSession::submit(const ipc::Submit& message, UniqueFd descriptor) {
+void ClientSession::submit(const ipc::Submit& message) {
     ipc::Accepted accepted;
     accepted.first_tag = message.first_tag;
     std::optional<Rejection> rejection;
-    if (descriptor) {
+    if (desk_.takes_calls()) {
         rejection = Rejection{ipc::Refusal::not_permitted,
-                              "workers of this kind take no payload with a job; pass an ID"};
+                              "this is a Celery pool: its tasks are sent by Celery"};
     }
     for (const std::string_view args : message.jobs) {
         if (rejection) {
@@ -181,20 +189,72 @@ void ClientSession::submit(const ipc::Submit& message, UniqueFd descriptor) {
         send(ipc::encode(accepted).bytes());
     }
     if (rejection) {
-        ipc::Refused refused;
-        refused.first_tag = message.first_tag + accepted.count;
-        refused.count = static_cast<std::uint16_t>(message.jobs.size() - accepted.count);
-        refused.reason = rejection->reason;
-        refused.message = rejection->message;
-        send(ipc::encode(refused).bytes());
+        refuse(message.first_tag + accepted.count, message.jobs.size() - accepted.count,
+               *rejection);
     }
     desk_.client_submitted();
 }
 
+void ClientSession::refuse(std::uint32_t first_tag, std::size_t count, const Rejection& rejection) {
+    ipc::Refused refused;
+    refused.first_tag = first_tag;
+    refused.count = static_cast<std::uint16_t>(count);
+    refused.reason = rejection.reason;
+    refused.message = rejection.message;
+    send(ipc::encode(refused).bytes());
+}
+
+void ClientSession::call(const ipc::Call& message, UniqueFd payload) {
+    if (!desk_.takes_calls()) {
+        refuse(message.tag, 1,
+               {ipc::Refusal::not_permitted,
+                "workers of this kind take no payload with a job; pass an ID"});
+        return;
+    }
+    const auto limit = [](std::optional<std::uint32_t> ms) {
+        return ms ? std::optional<Duration>(Milliseconds(*ms)) : std::nullopt;
+    };
+    const std::string args = ipc::encode_args({ipc::Id(std::string(message.key))}).value();
+    JobDesk::Request request;
+    request.task = message.task;
+    request.args = args;
+    request.priority = message.priority;
+    request.submitter = this;
+    request.call = true;
+    request.payload = std::move(payload);
+    request.soft_time_limit = limit(message.soft_time_limit_ms);
+    request.time_limit = limit(message.time_limit_ms);
+    const std::variant<JobId, Rejection> answer = desk_.client_submits(std::move(request));
+    if (const auto* rejection = std::get_if<Rejection>(&answer)) {
+        refuse(message.tag, 1, *rejection);
+        return;
+    }
+    ipc::Accepted accepted;
+    accepted.first_tag = message.tag;
+    accepted.count = 1;
+    accepted.first_id = std::get<JobId>(answer);
+    jobs_.insert(accepted.first_id);
+    send(ipc::encode(accepted).bytes());
+    desk_.client_submitted();
+}
+
+void ClientSession::job_begun(const ipc::Begun& begun) { send(ipc::encode(begun).bytes()); }
+
+void ClientSession::job_soft_limit(JobId id) { send(ipc::encode(ipc::Soft{id}).bytes()); }
+
 void ClientSession::job_ended(JobId id, JobState state, unsigned attempts,
                               std::string_view report) {
     jobs_.erase(id);
+    UniqueFd reply = std::move(reply_);
     if (phase_ == Phase::closed) {
+        return;
+    }
+    if (reply) {  // in a frame of its own
+        send_results();
+        ipc::ResultBatch batch;
+        batch.entries.push_back({id, state, static_cast<std::uint16_t>(attempts), report});
+        batch.descriptor = true;
+        send(ipc::encode(batch).bytes(), std::move(reply));
         return;
     }
     if (!ipc::add_result_size(pending_size_, report.size())) {
@@ -242,11 +302,11 @@ void ClientSession::send_results() {
     pending_size_ = ipc::header_size;
 }
 
-void ClientSession::send(std::string_view frame) {
+void ClientSession::send(std::string_view frame, UniqueFd descriptor) {
     if (phase_ == Phase::closed) {
         return;
     }
-    if (out_.empty() && channel_.send(frame) != ipc::Channel::SendStatus::full) {
+    if (out_.empty() && channel_.send(frame, descriptor.get()) != ipc::Channel::SendStatus::full) {
         moved_at_ = clock_.now();
         return;
     }
@@ -258,7 +318,7 @@ void ClientSession::send(std::string_view frame) {
     if (out_.empty()) {
         moved_at_ = clock_.now();
     }
-    out_.emplace_back(frame);
+    out_.push_back({std::string(frame), std::move(descriptor)});
     out_bytes_ += frame.size();
     out_changed_.cancel();
 }

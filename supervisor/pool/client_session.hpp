@@ -22,6 +22,8 @@ class ClientDesk {
     virtual ~ClientDesk() = default;
     virtual std::variant<JobId, Rejection> client_submits(JobDesk::Request request) = 0;
     virtual void client_cancels(JobId id, bool terminate) = 0;
+    virtual void client_signals(JobId id, int number) = 0;
+    virtual bool takes_calls() const = 0;  ///< payload jobs, and no others
     /// After a batch of submits: hand the new jobs to idle workers.
     virtual void client_submitted() = 0;
     /// This session has results to send at the end of this turn of the loop.
@@ -54,14 +56,19 @@ class ClientSession final : public Submitter {
     const std::unordered_set<JobId>& jobs() const { return jobs_; }  ///< accepted and not ended
 
     void job_ended(JobId id, JobState state, unsigned attempts, std::string_view report) override;
+    void job_begun(const ipc::Begun& begun) override;
+    void job_soft_limit(JobId id) override;
+    void job_reply(JobId /*id*/, UniqueFd reply) override { reply_ = std::move(reply); }
 
   private:
     boost::asio::awaitable<void> read();
     boost::asio::awaitable<void> write();
     bool handle(std::string_view frame, UniqueFd descriptor);
     bool greet(const ipc::Message& message);
-    void submit(const ipc::Submit& message, UniqueFd descriptor);
-    void send(std::string_view frame);
+    void submit(const ipc::Submit& message);
+    void call(const ipc::Call& message, UniqueFd payload);
+    void refuse(std::uint32_t first_tag, std::size_t count, const Rejection& rejection);
+    void send(std::string_view frame, UniqueFd descriptor = UniqueFd());
     bool hung_up();
     bool may_hold() const;
     void send_results();
@@ -75,7 +82,11 @@ class ClientSession final : public Submitter {
     TimePoint moved_at_;  ///< when the peer last took something, or had nothing to take
     enum class Phase { hello, waiting, open, closed } phase_ = Phase::hello;
 
-    std::deque<std::string> out_;  ///< frames that the kernel had no room for
+    struct Outgoing {
+        std::string frame;
+        UniqueFd descriptor;
+    };
+    std::deque<Outgoing> out_;  ///< frames that the kernel had no room for
     std::size_t out_bytes_ = 0;
     boost::asio::steady_timer out_changed_;  ///< never expires; cancelled when out_ has changed
 
@@ -87,6 +98,7 @@ class ClientSession final : public Submitter {
     };
     std::vector<Entry> pending_entries_;
     std::size_t pending_size_ = ipc::header_size;
+    UniqueFd reply_;                  ///< of the job whose end is told next
     bool held_ = false;               ///< flush() is going to be called
     std::unordered_set<JobId> jobs_;  ///< accepted and not ended
 };

@@ -27,6 +27,12 @@ class Submitter {
     /// Called once per job, at its end. `report` is an encoded ipc::Report, valid during the call.
     virtual void job_ended(JobId id, JobState state, unsigned attempts,
                            std::string_view report) = 0;
+
+    // Of payload jobs only:
+    virtual void job_begun(const ipc::Begun& /*begun*/) {}
+    virtual void job_soft_limit(JobId /*id*/) {}
+    /// Right before job_ended(): a descriptor that its worker sent along.
+    virtual void job_reply(JobId /*id*/, UniqueFd /*reply*/) {}
 };
 
 /// One job from its acceptance to its end. Owned by the pool's table of live jobs, which outlives
@@ -34,8 +40,11 @@ class Submitter {
 struct Job {
     JobId id = 0;
     std::shared_ptr<const Task> task;
-    std::string args;  ///< encoded, as it came
-    UniqueFd payload;  ///< a descriptor that came along; forwarded unread
+    std::string args;   ///< encoded, as it came
+    bool call = false;  ///< a payload job: its beginning is told, and it is never retried
+    UniqueFd payload;   ///< of a payload job; forwarded unread
+    UniqueFd reply;     ///< likewise, from its worker
+    Duration soft_time_limit{}, time_limit{};  ///< 0: none
     std::uint8_t priority = 0;
     std::uint16_t attempts = 0;  ///< begun so far
     JobState state = JobState::queued;

@@ -50,7 +50,10 @@ std::variant<JobId, Rejection> JobDesk::accept(Request request, TimePoint now) {
     job.id = id;
     job.task = task->second;
     job.args = request.args;
+    job.call = request.call;
     job.payload = std::move(request.payload);
+    job.soft_time_limit = request.soft_time_limit.value_or(job.task->soft_time_limit);
+    job.time_limit = request.time_limit.value_or(job.task->time_limit);
     job.priority = request.priority;
     job.submitter = request.submitter;
     job.queued_at = now;
@@ -144,7 +147,7 @@ void JobDesk::finish(Job& job, Attempt entry, std::string_view report, TimePoint
     const bool good = entry.outcome == JobState::done;
     const bool final_cause = entry.outcome == JobState::lost &&
                              (entry.cause == Cause::revoked || entry.cause == Cause::shutdown);
-    const bool may_retry = !good && !final_cause && !closed_;
+    const bool may_retry = !good && !final_cause && !closed_ && !job.call;
     const bool retry = may_retry && job.attempts <= job.task->retries;
     if (retry) {
         entry.job_state = JobState::queued;
@@ -169,6 +172,9 @@ void JobDesk::finish(Job& job, Attempt entry, std::string_view report, TimePoint
         return;
     }
     if (job.submitter != nullptr) {
+        if (job.reply) {
+            job.submitter->job_reply(job.id, std::move(job.reply));
+        }
         job.submitter->job_ended(job.id, state, job.attempts, report);
     }
     jobs_.erase(job.id);

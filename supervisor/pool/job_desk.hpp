@@ -45,7 +45,9 @@ class JobDesk {
         std::string_view args;  ///< encoded
         std::uint8_t priority = 0;
         Submitter* submitter = nullptr;
+        bool call = false;  ///< a payload job
         UniqueFd payload;
+        std::optional<Duration> soft_time_limit, time_limit;  ///< nothing: the task's
     };
     std::variant<JobId, Rejection> accept(Request request, TimePoint now);
 

@@ -112,16 +112,26 @@ void Pool::dispatch() {
 }
 
 void Pool::hand_next(Worker& worker) {
-    Job& job = *desk_.take();
+    // Each gets its share of a short queue, whatever its window.
+    const std::size_t share = desk_.queue().size() / std::max(1U, roster_.wanted()) + 1;
+    const Task* const task = desk_.queue().front()->task.get();
+    const std::size_t most = std::min(share, roster_.room(worker, *task));
+    batch_.clear();
+    do {
+        batch_.push_back(desk_.take());
+    } while (batch_.size() < most && desk_.queue().front() != nullptr &&
+             desk_.queue().front()->task.get() == task);
+    const std::size_t taken = worker.send_jobs(batch_);
     const TimePoint now = context_.clock->now();
-    if (worker.send_job(job)) {
-        desk_.begin(job, now);
-        roster_.job_sent(worker, job);
-        if (roster_.next_look(worker, now) < next_look_) {
-            look_.cancel();  // its limits do not wait for the next regular look
-        }
-    } else {
-        desk_.give_back(job, now);
+    for (std::size_t i = 0; i < taken; ++i) {
+        desk_.begin(*batch_[i], now);
+        roster_.job_sent(worker, *batch_[i]);
+    }
+    for (std::size_t i = batch_.size(); i > taken; --i) {
+        desk_.give_back(*batch_[i - 1], now);
+    }
+    if (taken > 0 && roster_.next_look(worker, now) < next_look_) {
+        look_.cancel();  // its limits do not wait for the next regular look
     }
 }
 
@@ -194,6 +204,16 @@ void Pool::client_cancels(JobId id, bool terminate) {
         if (Worker* const worker = roster_.worker_of(id)) {
             worker->revoke(id);
         }
+    }
+}
+
+void Pool::client_signals(JobId id, int number) {
+    if (desk_.cancel(id, context_.clock->now()) != JobDesk::Cancelled::running) {
+        return;
+    }
+    Worker* const worker = roster_.worker_of(id);
+    if (worker != nullptr && worker->job()->id == id) {
+        worker->signal_for_client(number);
     }
 }
 

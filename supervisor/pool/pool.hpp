@@ -53,6 +53,8 @@ class Pool final : private WorkerOwner, private ClientDesk {
 
     std::variant<JobId, Rejection> client_submits(JobDesk::Request request) override;
     void client_cancels(JobId id, bool terminate) override;
+    void client_signals(JobId id, int number) override;
+    bool takes_calls() const override { return settings_->kind == PoolKind::celery; }
     void client_submitted() override { dispatch(); }
     void flush_later(ClientSession& session) override { intake_.flush_later(session); }
     std::string_view pool_name() const override { return settings_->name; }
@@ -72,6 +74,7 @@ class Pool final : private WorkerOwner, private ClientDesk {
     JobDesk desk_;
     Roster roster_;
     Intake intake_;
+    std::vector<Job*> batch_;  ///< what dispatch hands to one worker; kept for its memory
     bool stopping_ = false;
     bool paused_ = false;
     TimePoint grace_until_{};

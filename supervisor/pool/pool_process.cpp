@@ -116,21 +116,21 @@ void PoolProcess::read_last_frames() {
 }
 
 void PoolProcess::receive(int most) {
-    for (int i = 0; i < most && !ended_; ++i) {
-        ipc::Channel::Received received = channel_->receive();
-        switch (received.status) {
-            case ipc::Channel::Received::Status::none:
-                return;
-            case ipc::Channel::Received::Status::closed:
-                ended_ = true;  // a closed socket stays readable for ever
-                owner_.channel_ended();
-                return;
-            case ipc::Channel::Received::Status::frame:
-                if (received.truncated) {
-                    owner_.broken("a frame of more than 1024 bytes came over its channel");
-                } else {
-                    take_in(received.frame, std::move(received.descriptor));
-                }
+    ipc::Channel::Batch batch;
+    for (int taken = 0; taken < most && !ended_; taken += static_cast<int>(batch.count)) {
+        channel_->receive(batch);
+        for (std::size_t i = 0; i < batch.count; ++i) {
+            if (batch.frames[i].truncated) {
+                owner_.broken("a frame of more than 1024 bytes came over its channel");
+            } else {
+                take_in(batch.frames[i].frame, std::move(batch.frames[i].descriptor));
+            }
+        }
+        if (batch.closed) {
+            ended_ = true;  // a closed socket stays readable for ever
+            owner_.channel_ended();
+        } else if (!batch.more) {
+            return;
         }
     }
 }

@@ -145,7 +145,7 @@ void Roster::trimmed(Worker& worker) {
 
 void Roster::judge(Worker& worker) {
     const TimePoint now = context_.clock->now();
-    Worker::Record& record = worker.record;
+    WorkerRecord& record = worker.record;
     WorkerFacts facts;
     facts.jobs_done = record.jobs_done + worker.jobs().size();
     facts.jitter = worker.name().jitter;
@@ -170,10 +170,10 @@ void Roster::judge(Worker& worker) {
 
 bool Roster::available(const Worker& worker) const {
     const Slot& slot = slots_[worker.name().slot - 1];
-    const bool has_room =
-        worker.state() == WorkerState::idle ||
-        (worker.state() == WorkerState::busy && worker.jobs().size() < settings_->jobs.window &&
-         may_share_window(*worker.job()->task));
+    const bool has_room = worker.state() == WorkerState::idle ||
+                          (worker.state() == WorkerState::busy &&
+                           worker.jobs().size() * 2 <= settings_->jobs.window &&
+                           may_share_window(*worker.job()->task));
     if (slot.current != &worker || slot.number > wanted_ || !has_room || worker.trimming() ||
         worker.channel_closed()) {
         return false;
@@ -196,6 +196,22 @@ bool Roster::available(const Worker& worker) const {
             break;
     }
     return false;
+}
+
+std::size_t Roster::room(const Worker& worker, const Task& task) const {
+    if (!may_share_window(task) || worker.record.decision.verdict != Verdict::keep) {
+        return 1;
+    }
+    const std::size_t held = worker.jobs().size();
+    const std::size_t free = settings_->jobs.window > held ? settings_->jobs.window - held : 1;
+    if (!settings_->recycle.max_tasks) {
+        return free;
+    }
+    // Its last job is handed over by itself: it may have to wait for the successor.
+    const std::uint64_t line = task_line(*settings_->recycle.max_tasks,
+                                         settings_->recycle.max_tasks_jitter, worker.name().jitter);
+    const std::uint64_t committed = worker.record.jobs_done + held + 1;
+    return line > committed ? std::min<std::size_t>(free, line - committed) : 1;
 }
 
 Worker* Roster::available(const Task& task) {

@@ -46,12 +46,12 @@ class Roster final : private TemplateKeeperOwner {
     Worker* available(const Task& task);
     bool available(const Worker& worker) const;
     bool any_available() const;
+    /// How many jobs of a task an available worker may be sent.
+    std::size_t room(const Worker& worker, const Task& task) const;
     /// Whether a job that is accepted now can be expected to run, though the breaker has tripped.
     bool can_serve() const;
-    /// Puts the slots right: launches, hand-overs, retirements.
-    void settle();
-    void resize(
-        std::shared_ptr<const PoolSettings> settings);  ///< the operator's; nothing else changed
+    void settle();  ///< puts the slots right: launches, hand-overs, retirements
+    void resize(std::shared_ptr<const PoolSettings> settings);  ///< nothing else changed
     void apply(std::shared_ptr<const PoolSettings> settings, bool replace_workers);
     unsigned recycle(std::optional<unsigned> slot, RecycleReason reason);
     /// Imports the application anew and replaces all workers when that has succeeded; the new

@@ -126,7 +126,7 @@ void Roster::roll_over(Slot& slot) {
 
 void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const char* how,
                         const Job* lost) {
-    const Worker::Record& record = worker.record;
+    const WorkerRecord& record = worker.record;
     const bool died = std::string_view(how) == "died";
     Life life;
     life.slot = worker.name().slot;

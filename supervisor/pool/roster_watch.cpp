@@ -46,7 +46,7 @@ TimePoint Roster::tick(std::size_t waiting) {
 }
 
 void Roster::watch(Worker& worker, TimePoint now) {
-    Worker::Record& record = worker.record;
+    WorkerRecord& record = worker.record;
     const bool busy = worker.state() == WorkerState::busy;
     if (now - record.sampled_at >= (busy ? least_period : idle_period)) {
         worker.sample_memory();
@@ -78,13 +78,11 @@ void Roster::watch(Worker& worker, TimePoint now) {
                                 bytes_text(record.memory.private_bytes) +
                                 " reached memory.hard = " + bytes_text(*hard));
             } else if (record.deadline != TimePoint{} && now >= record.deadline) {
-                worker.kill(Cause::time_limit,
-                            "stopped by supervise: over its time limit of " +
-                                milliseconds_text(worker.job()->task->time_limit));
+                worker.kill(Cause::time_limit, "stopped by supervise: over its time limit of " +
+                                                   milliseconds_text(worker.job()->time_limit));
             } else if (record.soft_deadline != TimePoint{} && now >= record.soft_deadline &&
                        !record.soft_limit_sent) {
-                record.soft_limit_sent = true;
-                worker.signal(SIGUSR1);
+                worker.soft_limit();
             }
             break;
         }
@@ -107,7 +105,7 @@ TimePoint Roster::next_look(const Worker& worker, TimePoint now) const {
     if (worker.state() != WorkerState::busy) {
         return next;
     }
-    const Worker::Record& record = worker.record;
+    const WorkerRecord& record = worker.record;
     if (settings_->memory.hard) {
         next = now + racing_period;
     }

@@ -100,6 +100,10 @@ void Worker::end_of_life() {
         process_.read_last_frames();
         process_.kill();  // its descendants go with it
     }
+    if (!own_act_ && ended_by_client()) {
+        own_act_ = OwnAct{Cause::revoked, "ended by signal " + std::to_string(clients_signal_) +
+                                              ", sent for its client"};
+    }
     ExitEvidence evidence;
     evidence.own_act = own_act_;
     evidence.memory_max = memory_max_;
@@ -192,6 +196,18 @@ void Worker::revoke(JobId id) {
     if (job() != nullptr && job()->id == id) {
         kill(Cause::revoked, "revoked by its client");
     }
+}
+
+void Worker::signal_for_client(int number) {
+    clients_signal_ = number;
+    signal(number);
+}
+
+/// The client's signal ended it: by itself, or by a handler that exits.
+bool Worker::ended_by_client() const {
+    const std::optional<ExitStatus> status = process_.status();
+    return clients_signal_ != 0 && status &&
+           (status->kind == ExitStatus::Kind::exited || status->value == clients_signal_);
 }
 
 void Worker::sample_memory() {

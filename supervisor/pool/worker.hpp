@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_set>
 
@@ -14,6 +15,7 @@
 #include "recycle_policy.hpp"
 #include "task_table.hpp"
 #include "template_process.hpp"
+#include "worker_record.hpp"
 #include "worker_state.hpp"
 
 namespace supervise {
@@ -54,16 +56,20 @@ class Worker final : private PoolProcessOwner {
     /// it.
     boost::asio::awaitable<void> run();
 
-    /// Only when idle, or busy where the pool's window is wider. False: the channel is broken and
-    /// the worker is being killed; the job was not taken.
-    bool send_job(Job& job);
-    void trim();    ///< idle only; worker_trimmed() follows
-    void retire();  ///< finish and exit; only without a job
+    /// Only when idle, or busy where the pool's window is wider; several jobs are of one task
+    /// without limits. Returns how many it has taken: if not all, its channel is broken and it is
+    /// being killed.
+    std::size_t send_jobs(std::span<Job* const> jobs);
+    void soft_limit();  ///< busy only: tells the job, by SIGUSR1
+    void trim();        ///< idle only; worker_trimmed() follows
+    void retire();      ///< finish and exit; only without a job
     /// Ends it now with all its descendants; the first call's cause counts.
     void kill(Cause cause, std::string detail);
     /// Kills it when this job of its window begins; the others' results must not be lost with it.
     void revoke(JobId job);
     void signal(int number) { process_.signal(number); }
+    /// For the client of the job that runs; if the worker dies by it, the job was revoked.
+    void signal_for_client(int number);
     /// Takes a fresh memory sample into record.memory; 15 us.
     void sample_memory();
     /// After a reload; what concerns the launch is past.
@@ -85,26 +91,7 @@ class Worker final : private PoolProcessOwner {
     const TaskTable& tasks() const { return *tasks_; }
     std::string label() const override;  ///< "reports/2 incarnation 7 (pid 4711)"
 
-    /// Book-keeping that the pool's policy reads and writes.
-    struct Record {
-        TimePoint launched_at{}, ready_at{}, last_end{}, trim_asked_at{}, retire_asked_at{},
-            channel_closed_at{};
-        TimePoint took_slot_at{};               ///< its age counts from here
-        TimePoint soft_deadline{}, deadline{};  ///< of the current job; epoch: none
-        bool soft_limit_sent = false;
-        std::uint64_t jobs_done = 0;
-        MemorySample fresh, memory, peak;
-        std::uint64_t after_first = 0;  ///< RSS after its first job, which loads what comes late
-        Duration job_interval{};
-        TimePoint sampled_at{};
-        double growth_per_second = 0;  ///< of private memory, between the last two samples
-        bool just_trimmed = false;
-        std::uint64_t before_trim = 0;
-        std::optional<RecycleReason> asked;
-        Decision decision;
-        std::string leave_reason;  ///< why it was told to go; empty: it was not
-    };
-    Record record;
+    WorkerRecord record;
 
   private:
     boost::asio::awaitable<Result<void>> launch();
@@ -116,9 +103,14 @@ class Worker final : private PoolProcessOwner {
     void greet(const ipc::Hello& hello);
     void registered(const ipc::Register& message);
     void became_ready();
-    void job_done(const ipc::Done& message);
+    void job_done(const ipc::Done& message, UniqueFd reply);
     void begin_next(TimePoint now);
+    bool send_job(Job& job, TimePoint now);
+    std::size_t send_batch(std::span<Job* const> jobs, TimePoint now);
+    bool sent(ipc::Channel::SendStatus status, TimePoint now);
+    void took(Job& job);
     std::size_t begun() const;
+    bool ended_by_client() const;
     bool enter(WorkerEvent event);
     void send(const ipc::Message& message, int descriptor = -1);
 
@@ -133,6 +125,7 @@ class Worker final : private PoolProcessOwner {
     bool trimming_ = false;
     bool greeted_ = false;
     std::optional<OwnAct> own_act_;
+    int clients_signal_ = 0;  ///< sent for the client of the current job
     std::string start_failure_;
     std::shared_ptr<TaskTable> own_tasks_;  ///< null for a fork
     std::shared_ptr<const TaskTable> tasks_;

@@ -1,5 +1,6 @@
 // Worker: what it says and hears over its channel.
 #include <chrono>
+#include <csignal>
 #include <utility>
 
 #include "task_table.hpp"
@@ -25,12 +26,18 @@ std::uint64_t nanoseconds(TimePoint when) {
 
 }  // namespace
 
-void Worker::message_came(const ipc::Message& message, UniqueFd /*descriptor*/) {
+void Worker::message_came(const ipc::Message& message, UniqueFd descriptor) {
     if (state_ == WorkerState::gone) {
         return;
     }
     if (const auto* done = std::get_if<ipc::Done>(&message)) {
-        job_done(*done);
+        job_done(*done, std::move(descriptor));
+    } else if (const auto* begun = std::get_if<ipc::Begun>(&message);
+               begun && job() != nullptr && job()->id == begun->id && job()->call) {
+        job()->began_at = context_.clock->now();
+        if (job()->submitter != nullptr) {
+            job()->submitter->job_begun(*begun);
+        }
     } else if (const auto* hello = std::get_if<ipc::Hello>(&message); hello && !greeted_) {
         greet(*hello);
     } else if (const auto* tasks = std::get_if<ipc::Register>(&message);
@@ -53,7 +60,6 @@ void Worker::message_came(const ipc::Message& message, UniqueFd /*descriptor*/) 
     } else if (!std::holds_alternative<ipc::Pong>(message)) {
         broken("a message that has no place there came over its channel");
     }
-    // A descriptor that comes with DONE has no receiver in this version: it is closed here.
 }
 
 void Worker::greet(const ipc::Hello& hello) {
@@ -85,13 +91,14 @@ void Worker::became_ready() {
     owner_.worker_ready(*this);
 }
 
-void Worker::job_done(const ipc::Done& message) {
+void Worker::job_done(const ipc::Done& message, UniqueFd reply) {
     if (jobs_.empty() || message.id != jobs_.front()->id) {
         broken("it answered for job " + std::to_string(message.id) + ", which it does not have");
         return;
     }
     const TimePoint now = context_.clock->now();
     Job& job = *jobs_.front();
+    job.reply = job.call ? std::move(reply) : UniqueFd();
     jobs_.pop_front();
     if (jobs_.empty()) {
         enter(WorkerEvent::job_ended);
@@ -101,6 +108,7 @@ void Worker::job_done(const ipc::Done& message) {
     record.last_end = now;
     record.just_trimmed = false;
     record.deadline = record.soft_deadline = TimePoint{};
+    clients_signal_ = 0;
     const bool has_lines =
         settings_->recycle.max_rss || settings_->recycle.max_private || settings_->memory.hard;
     if (has_lines && (jobs_.empty() || now - record.sampled_at >= sample_pause)) {
@@ -122,38 +130,87 @@ void Worker::begin_next(TimePoint now) {
     }
 }
 
-bool Worker::send_job(Job& job) {
+std::size_t Worker::send_jobs(std::span<Job* const> jobs) {
     const TimePoint now = context_.clock->now();
+    std::size_t count = 0;
+    while (count < jobs.size()) {
+        const std::size_t more = jobs.size() - count > 1 ? send_batch(jobs.subspan(count), now)
+                                                         : send_job(*jobs[count], now);
+        if (more == 0) {
+            break;
+        }
+        count += more;
+    }
+    return count;
+}
+
+bool Worker::send_job(Job& job, TimePoint now) {
     const auto after = [now](Duration limit) {
         return limit == Duration{} ? TimePoint{} : now + limit;
     };
     ipc::Job message;
     message.id = job.id;
     message.attempt = static_cast<std::uint16_t>(job.attempts + 1);
-    message.soft_deadline_ns = nanoseconds(after(job.task->soft_time_limit));
-    message.deadline_ns = nanoseconds(after(job.task->time_limit));
+    message.soft_deadline_ns = nanoseconds(after(job.soft_time_limit));
+    message.deadline_ns = nanoseconds(after(job.time_limit));
     message.task = job.task->name;
     message.args = job.args;
     message.descriptor = static_cast<bool>(job.payload);
     const ipc::Frame frame = ipc::encode(message);
-    switch (process_.channel()->send(frame.bytes(), job.payload.get())) {
-        case ipc::Channel::SendStatus::sent:
-            break;
-        case ipc::Channel::SendStatus::full:
-            broken("it does not read its channel");
-            return false;
-        case ipc::Channel::SendStatus::closed:
-            record.channel_closed_at = now;
-            return false;
+    if (!sent(process_.channel()->send(frame.bytes(), job.payload.get()), now)) {
+        return false;
     }
     if (jobs_.empty()) {  // tasks with limits are never put behind another job
-        record.soft_deadline = after(job.task->soft_time_limit);
-        record.deadline = after(job.task->time_limit);
+        record.soft_deadline = after(job.soft_time_limit);
+        record.deadline = after(job.time_limit);
         record.soft_limit_sent = false;
     }
+    took(job);
+    return true;
+}
+
+/// As many of `jobs` as one frame holds.
+std::size_t Worker::send_batch(std::span<Job* const> jobs, TimePoint now) {
+    constexpr std::size_t entry_size =
+        sizeof(ipc::JobBatch::Entry::id) + sizeof(ipc::JobBatch::Entry::attempt);
+    ipc::JobBatch message;
+    message.task = jobs.front()->task->name;
+    message.jobs.reserve(jobs.size());
+    std::size_t room = ipc::max_frame - ipc::header_size - 1 - message.task.size();
+    for (const Job* const job : jobs) {
+        if (entry_size + job->args.size() > room) {
+            break;
+        }
+        room -= entry_size + job->args.size();
+        message.jobs.push_back({job->id, static_cast<std::uint16_t>(job->attempts + 1), job->args});
+    }
+    const std::size_t count = message.jobs.size();
+    if (!sent(process_.channel()->send(ipc::encode(message).bytes()), now)) {
+        return 0;
+    }
+    for (Job* const job : jobs.first(count)) {
+        took(*job);
+    }
+    return count;
+}
+
+bool Worker::sent(ipc::Channel::SendStatus status, TimePoint now) {
+    switch (status) {
+        case ipc::Channel::SendStatus::sent:
+            return true;
+        case ipc::Channel::SendStatus::full:
+            broken("it does not read its channel");
+            break;
+        case ipc::Channel::SendStatus::closed:
+            record.channel_closed_at = now;
+            break;
+    }
+    return false;
+}
+
+void Worker::took(Job& job) {
     jobs_.push_back(&job);
     enter(WorkerEvent::job_sent);
-    return true;
 }
 
 void Worker::send(const ipc::Message& message, int descriptor) {
@@ -163,6 +220,14 @@ void Worker::send(const ipc::Message& message, int descriptor) {
     if (process_.channel()->send(frame.bytes(), descriptor) == ipc::Channel::SendStatus::full) {
         broken("it does not read its channel");
     }
+}
+
+void Worker::soft_limit() {
+    record.soft_limit_sent = true;
+    if (job()->call && job()->submitter != nullptr) {
+        job()->submitter->job_soft_limit(job()->id);
+    }
+    signal(SIGUSR1);
 }
 
 void Worker::trim() {

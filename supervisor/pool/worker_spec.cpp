@@ -73,6 +73,9 @@ Result<LaunchSpec> make_worker_spec(const PoolSettings& settings, const PoolCont
     for (const std::string& path : settings.module_path) {
         spec.argv.insert(spec.argv.end(), {"--path", path});
     }
+    if (settings.kind == PoolKind::celery) {
+        spec.argv.push_back("--celery");
+    }
     spec.directory = settings.directory;
     spec.environment = context.environment;
     put(spec.environment, "SUPERVISE_POOL", settings.name);

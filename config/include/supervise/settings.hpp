@@ -76,9 +76,16 @@ enum class OnUnsafeFork {
     fork,    ///< say so, and fork all the same
 };
 
+/// What runs in a pool.
+enum class PoolKind {
+    python,  ///< functions marked with @supervise.task
+    celery,  ///< the tasks of a Celery application, sent by its front
+};
+
 struct PoolSettings {
     std::string name;
-    std::string app;        ///< module that the worker imports
+    PoolKind kind = PoolKind::python;
+    std::string app;        ///< module that the worker imports; of celery, what `celery -A` takes
     std::string python;     ///< interpreter: absolute path, or a name looked up in PATH
     std::string directory;  ///< absolute; the workers' working directory
     std::vector<std::string> module_path;            ///< absolute; put first on sys.path

@@ -26,7 +26,7 @@ class _State:
     __slots__ = ("head", "soft_deadline_ns", "task")
 
     def __init__(self) -> None:
-        self.head: Optional[tuple[int, ...]] = None  # the fields of frames.JOB_HEAD
+        self.head: Optional[tuple[int, int, int]] = None  # job, attempt, deadline in ns or 0
         self.task = b""
         self.soft_deadline_ns = 0  # 0: no job, or raised already; NEVER: a job without one
 
@@ -39,11 +39,11 @@ def current_job() -> Optional[Job]:
     head = state.head
     if head is None:
         return None
-    deadline_ns = head[9]
+    job, attempt, deadline_ns = head
     return Job(
-        id=head[6],
+        id=job,
         task=state.task.decode(),
-        attempt=head[7],
+        attempt=attempt,
         deadline=deadline_ns / 1e9 if deadline_ns else None,
     )
 

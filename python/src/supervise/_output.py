@@ -15,10 +15,13 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    # A job may have closed or replaced them; that is no reason to lose its result.
-    with contextlib.suppress(Exception):
+    # A job may have closed or replaced them; that is no reason to lose its result. Once a job, hence
+    # not contextlib.suppress(), which costs three times as much.
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
+    except Exception:
+        pass
 
 
 def say(text: str) -> None:

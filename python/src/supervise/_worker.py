@@ -20,6 +20,9 @@ from supervise._current import NEVER, state
 
 Tasks = dict[bytes, Callable[..., object]]
 
+_set_mark = frames.MARK.pack_into
+_pack_none = frames.DONE_NONE.pack
+
 
 class Worker:
     def __init__(self, channel: socket.socket) -> None:
@@ -65,22 +68,21 @@ class Worker:
     # --- jobs
 
     def serve(self, tasks: Tasks) -> None:
-        """The main loop. Reads the next frame only when the job before it is done."""
-        recv, send = self._channel.recv, self._channel.send
+        """The main loop. Reads the next frame only when the jobs of the one before are done."""
+        recv, run = self._channel.recv, self._run
         unpack_head, head_size = frames.JOB_HEAD.unpack_from, frames.JOB_HEAD.size
-        pack_none = frames.DONE_NONE.pack
-        decode_args = _ids.decode_args
-        mark, set_mark = self._mark, frames.MARK.pack_into
-        current, job_type = state, frames.JOB
+        decode_args, job_type = _ids.decode_args, frames.JOB
         while not self._stopping:
             frame = recv(1025)
             if len(frame) < head_size or frame[1] != job_type:
                 if not frame:
                     return
-                self._control(frame)
+                if frame[1:2] == frames.JOBS_TYPE:
+                    self._run_batch(frame, tasks)
+                else:
+                    self._control(frame)
                 continue
-            head = unpack_head(frame)
-            magic, _, size, count, flags, reserved, job, attempt, soft, _, length = head
+            magic, _, size, count, flags, reserved, job, attempt, soft, hard, length = unpack_head(frame)
             args_at = head_size + length
             name = frame[head_size:args_at]
             function = tasks.get(name)
@@ -100,27 +102,53 @@ class Worker:
                 ids = decode_args(frame, args_at)
             except ValueError as error:
                 raise messages.BadFrame(str(error)) from None
-            current.task = name
-            current.head = head
-            try:
-                # The inner try keeps a soft limit that strikes between the function's return and
-                # the disarming within the job: it is then the job's failure, not the loop's.
-                try:
-                    current.soft_deadline_ns = soft or NEVER
-                    set_mark(mark, 0, job, attempt)
-                    value = function(*ids)
-                finally:
-                    current.soft_deadline_ns = 0
-                report = None if value is None else b"\x01" + _ids.encode_id(value)
-            except BaseException as error:
-                report = _failure.report(error)
-            value = None  # it may be large, and the wait for the next job long
-            current.head = None
-            _output.flush()
-            if report is None:
-                send(pack_none(0x53, 7, 18, 0, 0, 0, job, 1, 0))
+            run(function, name, ids, job, attempt, soft, hard)
+
+    def _run_batch(self, frame: bytes, tasks: Tasks) -> None:
+        """Jobs without limits. Each is answered when it ends, so that a result never waits for
+        another job, and the supervisor knows which were done if this process dies."""
+        name, jobs = _decode.jobs_of(frame)
+        function = tasks.get(name)
+        for job, attempt, ids in jobs:
+            if self._stopping:
+                return  # the supervisor gives them to another worker
+            if function is None:
+                self._channel.send(frames.done(job, self._no_such_task(name.decode())))
             else:
-                send(frames.done(job, report))
+                self._run(function, name, ids, job, attempt, 0, 0)
+
+    def _run(
+        self,
+        function: Callable[..., object],
+        name: bytes,
+        ids: tuple[_ids.Id, ...],
+        job: int,
+        attempt: int,
+        soft: int,
+        hard: int,
+    ) -> None:
+        current = state
+        current.task = name
+        current.head = (job, attempt, hard)
+        try:
+            # The inner try keeps a soft limit that strikes between the function's return and
+            # the disarming within the job: it is then the job's failure, not the loop's.
+            try:
+                current.soft_deadline_ns = soft or NEVER
+                _set_mark(self._mark, 0, job, attempt)
+                value = function(*ids)
+            finally:
+                current.soft_deadline_ns = 0
+            report = None if value is None else b"\x01" + _ids.encode_id(value)
+        except BaseException as error:
+            report = _failure.report(error)
+        value = None  # it may be large, and the wait for the next job long
+        current.head = None
+        _output.flush()
+        if report is None:
+            self._channel.send(_pack_none(0x53, 7, 18, 0, 0, 0, job, 1, 0))
+        else:
+            self._channel.send(frames.done(job, report))
 
     def _refuse(self, frame: bytes) -> None:
         """A JOB that is malformed, carries a descriptor, or names a task that is not here."""
@@ -128,9 +156,13 @@ class Worker:
         assert isinstance(message, messages.JobFrame)
         if message.descriptor:
             reason = "the job carries a payload, which a worker of this kind does not take"
+            report = frames.failed_report("LookupError", reason, "")
         else:
-            reason = f"this worker has no task {message.task!r}"
-        self._channel.send(frames.done(message.id, frames.failed_report("LookupError", reason, "")))
+            report = self._no_such_task(message.task)
+        self._channel.send(frames.done(message.id, report))
+
+    def _no_such_task(self, name: str) -> bytes:
+        return frames.failed_report("LookupError", f"this worker has no task {name!r}", "")
 
     def _control(self, frame: bytes) -> None:
         message = _decode.decode(frame)

@@ -16,8 +16,7 @@ const std::string no_args(1, '\0');
 class Client {
   public:
     explicit Client(Stage& stage)
-        : stage_(stage),
-          channel_(stage.loop().get_executor(), stage.connect()) {}
+        : stage_(stage), channel_(stage.loop().get_executor(), stage.connect()) {}
 
     ipc::Channel::SendStatus send(const ipc::Message& message, int descriptor = -1) {
         return channel_.send(ipc::encode(message).bytes(), descriptor);
@@ -413,23 +412,27 @@ TEST_CASE("a job that is revoked with its worker is lost, whether it had begun o
     stage.does_a_job(stage.ready(1, 2));
 }
 
-TEST_CASE("a descriptor that comes with a job is refused with it", "[pool][client]") {
+TEST_CASE("a payload job is refused where workers take none", "[pool][client]") {
     Stage stage;
     stage.start_ready();
     Client client(stage);
     client.greet();
     const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    ipc::Submit message;
+    ipc::Call message;
+    message.tag = 9;
     message.task = "app.work";
-    message.jobs = {no_args};
-    message.descriptor = true;
+    message.key = "a-key";
     client.send(message, null.get());
     const auto refused = client.next<ipc::Refused>();
     CHECK(refused.reason == ipc::Refusal::not_permitted);
+    CHECK(refused.first_tag == 9);
+    CHECK(refused.count == 1);
     CHECK(stage.status().jobs.queued + stage.status().jobs.running == 0);
-    SECTION("one that comes without being announced does not") {
-        message.descriptor = false;
-        client.send(message, null.get());
+    SECTION("a descriptor that is not announced ends the connection") {
+        ipc::Submit submit;
+        submit.task = "app.work";
+        submit.jobs = {no_args};
+        client.send(submit, null.get());
         client.is_closed_for(ipc::Refusal::bad_frame);
     }
 }
