@@ -57,6 +57,14 @@ def leave(code: int) -> NoReturn:
         os._exit(code)
 
 
+def leave_at_once(code: int) -> NoReturn:
+    """As leave(), without waiting for threads and without running atexit functions."""
+    try:
+        _flush_files()
+    finally:
+        os._exit(code)
+
+
 def _flush_files() -> None:
     young = [thing for thing in gc.get_objects() if _is_file(thing)]
     for thing in [*young, *(file() for file in _frozen_files)]:

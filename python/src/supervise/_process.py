@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, Optional, Union
 
 from supervise import _leave, _output
 from supervise._process_title import ProcessTitle
 from supervise._start import CHANNEL, EXIT_PROTOCOL
 
+if TYPE_CHECKING:
+    from supervise._template import Template
+    from supervise._worker import Worker
 
-def main(app: str, pool: str, template: bool) -> NoReturn:
-    """`pool` is its name, for the process's title; empty: the title stays."""
+
+def main(app: str, pool: str, template: bool, celery: bool = False) -> NoReturn:
+    """`pool` is its name, for the process's title; empty: the title stays. `celery`: the pool's kind."""
     try:
         channel = socket.socket(fileno=CHANNEL)
         channel.set_inheritable(False)
@@ -24,10 +28,25 @@ def main(app: str, pool: str, template: bool) -> NoReturn:
     title = ProcessTitle(pool) if pool else None
     if title is not None:
         title.set("template" if template else "worker")
+    _leave.leave(_process(channel, title, template, celery).run(app))
+
+
+def _process(
+    channel: socket.socket, title: Optional[ProcessTitle], template: bool, celery: bool
+) -> Union[Template, Worker]:
+    # Each loads only what it needs.
+    if template and celery:
+        from supervise.celery.template import CeleryTemplate
+
+        return CeleryTemplate(channel, title)
     if template:
         from supervise._template import Template
 
-        _leave.leave(Template(channel, title).run(app))
+        return Template(channel, title)
+    if celery:
+        from supervise.celery.child import CeleryWorker
+
+        return CeleryWorker(channel)
     from supervise._worker import Worker
 
-    _leave.leave(Worker(channel).run(app))
+    return Worker(channel)

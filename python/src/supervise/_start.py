@@ -9,7 +9,7 @@ import importlib
 import os
 import socket
 import sys
-from typing import Callable
+from typing import Callable, Optional
 
 from supervise import _decode, _failure, _hooks, _output, _task
 from supervise import _frames as frames
@@ -60,6 +60,11 @@ def exit_code_of(life: Callable[[], None]) -> int:
 
 def greet(channel: socket.socket, role: int) -> list[int]:
     """HELLO and WELCOME; returns the descriptors that came with it."""
+    return greet_as(channel, role)[1]
+
+
+def greet_as(channel: socket.socket, role: int) -> tuple[messages.Welcome, list[int]]:
+    """HELLO and WELCOME, and the descriptors that came with it."""
     software = f"supervise-python {VERSION} (Python {sys.version.split()[0]})"
     channel.send(frames.hello(role, os.getpid(), software))
     reply, descriptors, _, _ = socket.recv_fds(channel, frames.MAX_FRAME + 1, 1)
@@ -70,7 +75,16 @@ def greet(channel: socket.socket, role: int) -> list[int]:
         raise End(EXIT_PROTOCOL, f"the supervisor refused this process: {message.message}")
     if not isinstance(message, messages.Welcome) or message.version != frames.VERSION:
         raise End(EXIT_PROTOCOL, f"the supervisor answered HELLO with {message!r}")
-    return descriptors
+    return message, descriptors
+
+
+def attempt(channel: socket.socket, what: str, step: Callable[[], object]) -> None:
+    """One step of coming up. `what` says that it failed, when it does; then this process ends."""
+    try:
+        step()
+    except BaseException as error:
+        _start_failed(channel, what, error, f"{what}: {_failure.message_of(error)}")
+        raise End(1) from None
 
 
 def import_app(channel: socket.socket, app: str) -> None:
@@ -95,12 +109,7 @@ def import_app(channel: socket.socket, app: str) -> None:
 def run_hooks(channel: socket.socket, hooks: list[_hooks.Hook], name: str) -> None:
     """`name` is what the application calls such a hook: before_fork or after_fork."""
     for hook in hooks:
-        try:
-            hook()
-        except BaseException as error:
-            what = f"the {name} hook {_hooks.describe(hook)} failed"
-            _start_failed(channel, what, error, f"{what}: {_failure.message_of(error)}")
-            raise End(1) from None
+        attempt(channel, f"the {name} hook {_hooks.describe(hook)} failed", hook)
 
 
 def setting_up_failed(channel: socket.socket, error: BaseException) -> int:
@@ -110,9 +119,11 @@ def setting_up_failed(channel: socket.socket, error: BaseException) -> int:
     return 1
 
 
-def announce(channel: socket.socket, findings: list[str]) -> None:
-    """The tasks, what makes forking unsafe, and READY."""
-    for frame in frames.register([t.info for t in _task.registry.values()]):
+def announce(
+    channel: socket.socket, findings: list[str], tasks: Optional[list[messages.TaskInfo]] = None
+) -> None:
+    """The tasks (by default those that @supervise.task marked), what makes forking unsafe, and READY."""
+    for frame in frames.register([t.info for t in _task.registry.values()] if tasks is None else tasks):
         channel.send(frame)
     for frame in frames.unsafe(findings):
         channel.send(frame)

@@ -14,7 +14,7 @@ import struct
 import sys
 from typing import Callable, NoReturn, Optional
 
-from supervise import _decode, _fork_safety, _hooks, _huge_pages, _leave, _output, _signals, _start
+from supervise import _decode, _fork_safety, _hooks, _huge_pages, _leave, _output, _signals, _start, _task
 from supervise import _frames as frames
 from supervise import _messages as messages
 from supervise._fork import Forker, Unavailable
@@ -50,7 +50,7 @@ class Template:
         thresholds = gc.get_threshold()
         gc.set_threshold(0)
         with ImportWatch() as watch:
-            _start.import_app(self._channel, app)
+            self._import(app)
             _start.run_hooks(self._channel, _hooks.before, "before_fork")
         findings = _fork_safety.findings(watch, inherited)
         try:
@@ -60,12 +60,26 @@ class Template:
             findings.append(self._why_not)
         self._prepare()
         self._freeze(thresholds)
-        _start.announce(self._channel, findings)
+        _start.announce(self._channel, findings, self._infos())
         self._serve()
+
+    # --- what a template of another kind does differently
+
+    def _import(self, app: str) -> None:
+        _start.import_app(self._channel, app)
+        self._tasks = offered_tasks()
+
+    def _infos(self) -> list[messages.TaskInfo]:
+        return [task.info for task in _task.registry.values()]
+
+    def _make_worker(self) -> Worker:
+        """In the child."""
+        return Worker(self._channel)
+
+    # ---
 
     def _prepare(self) -> None:
         _signals.of_template()
-        self._tasks = offered_tasks()
         if self._title is not None and self._forker is not None:
             self._set_title = self._title.setter("worker")
         _hold_low_descriptors()
@@ -128,8 +142,8 @@ class Template:
         """In the child: the rest of its life. What the template can do beforehand, it has done."""
         channel, mark, out, err = descriptors[: frames.FORK_DESCRIPTORS]
         os.dup2(channel, _start.CHANNEL, inheritable=False)  # our socket object is now its channel
-        worker = Worker(self._channel)
         try:
+            worker = self._make_worker()
             os.dup2(out, 1)
             os.dup2(err, 2)
             worker.take_mark(mark)

@@ -1,0 +1,116 @@
+"""The front's connection to a pool: frames and descriptors in and out, without ever waiting.
+
+Not locked: its owner is.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections import deque
+from typing import NamedTuple, Optional
+
+from supervise import _address, _decode
+from supervise import _frames as frames
+from supervise import _messages as messages
+from supervise._errors import PoolGone
+
+_SPACE = socket.CMSG_SPACE(4)
+_SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+_RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+
+
+class Gone(Exception):
+    """The connection is over; says why."""
+
+
+class Incoming(NamedTuple):
+    message: messages.Message
+    descriptor: Optional[int]  # the receiver's, to close
+
+
+class Connection:
+    """Says HELLO at once; nothing else may be sent before the WELCOME has come."""
+
+    def __init__(self, path: str, pool: str) -> None:
+        """Gone: nobody is there, or too many are before us."""
+        self.pool = pool
+        self._outbox: deque[tuple[bytes, Optional[int]]] = deque()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._socket.setblocking(False)
+            if not _address.attempt(self._socket, pool, path):
+                raise Gone(str(_address.full_backlog(pool, path)))
+        except PoolGone as error:
+            self._socket.close()
+            raise Gone(str(error)) from None
+        except BaseException:
+            self._socket.close()
+            raise
+        self.send(_address.hello())
+
+    def fileno(self) -> int:
+        """-1 once it is closed."""
+        return self._socket.fileno()
+
+    @property
+    def wants_to_write(self) -> bool:
+        return bool(self._outbox)
+
+    def send(self, frame: bytes, descriptor: Optional[int] = None) -> None:
+        """Now or later, in order. Takes the descriptor over."""
+        self._outbox.append((frame, descriptor))
+        self.flush()
+
+    def flush(self) -> None:
+        """What does not go now stays. A broken connection tells when it is read."""
+        while self._outbox:
+            frame, descriptor = self._outbox[0]
+            try:
+                if descriptor is None:
+                    self._socket.send(frame, _SEND_FLAGS)
+                else:
+                    socket.send_fds(self._socket, [frame], [descriptor], _SEND_FLAGS)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._drop_outbox()
+                return
+            self._outbox.popleft()
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def receive(self) -> Optional[Incoming]:
+        """The next frame that has come; None when there is none, Gone when there will be none."""
+        try:
+            frame, ancillary, _, _ = self._receive()
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise Gone(f"the connection to pool {self.pool!r} was lost: {error}") from None
+        descriptor = int.from_bytes(ancillary[0][2][:4], sys.byteorder) if ancillary else None
+        if not frame:
+            raise Gone(f"pool {self.pool!r} closed the connection; its supervise has ended")
+        try:
+            return Incoming(_decode.decode(frame), descriptor)
+        except messages.BadFrame as error:
+            if descriptor is not None:
+                os.close(descriptor)
+            raise Gone(f"the supervise of pool {self.pool!r} sent {error}") from None
+
+    def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
+        try:
+            return self._socket.recvmsg(frames.MAX_FRAME + 1, _SPACE, _RECEIVE_FLAGS)
+        except ConnectionResetError:  # once, before a CLOSE that says why; see _address.receive()
+            return self._socket.recvmsg(frames.MAX_FRAME + 1, _SPACE, _RECEIVE_FLAGS)
+
+    def close(self) -> None:
+        self._drop_outbox()
+        self._socket.close()
+
+    def _drop_outbox(self) -> None:
+        while self._outbox:
+            _, descriptor = self._outbox.popleft()
+            if descriptor is not None:
+                os.close(descriptor)

@@ -1,0 +1,210 @@
+"""The way to supervise: reaches it, moves frames between it and the desk, and reaches it again.
+
+It is a running supervise that was named, or one of the front's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import time
+from typing import Callable, Optional, Union
+
+from celery.worker import state as worker_state
+
+from supervise.celery.connection import Connection, Gone
+from supervise.celery.control import Control, ControlError
+from supervise.celery.desk import Desk
+from supervise.celery.errors import PoolError
+from supervise.celery.loops import HubLoop, ThreadLoop
+from supervise.celery.private_supervise import PrivateSupervise
+
+_log = logging.getLogger("celery.pool")
+
+_RETRY_SECONDS = 1.0  # between two attempts at a supervise that is away, or takes no task
+_PATIENCE_SECONDS = 60.0  # for it to come up, or back
+_RESTARTS, _RESTART_SECONDS = 3, 60.0  # of our own: more in that time are the end
+_STEP_SECONDS = 0.5  # of waiting where nothing wakes us
+_EXIT_FAILURE = 1
+
+
+class Link:
+    """`workers` tells how many a supervise of our own starts with."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        supervise: Union[PrivateSupervise, str],
+        threads: bool,
+        workers: Callable[[], int],
+    ) -> None:
+        self.loop: Union[HubLoop, ThreadLoop] = ThreadLoop(self.turn) if threads else HubLoop(self.turn)
+        self._desk = desk
+        self._private = supervise if isinstance(supervise, PrivateSupervise) else None
+        self._socket = supervise if isinstance(supervise, str) else ""
+        self._workers = workers
+        self._connection: Optional[Connection] = None
+        self._away_since = 0.0
+        self._restarts: list[float] = []
+        self._asks_again = False
+        self._closed = False
+
+    @property
+    def control(self) -> Control:
+        folder, name = os.path.split(self._socket)
+        return Control(os.path.join(folder, "control.sock"), _pool_of(name))
+
+    # --- coming up
+
+    def open(self) -> None:
+        """Returns when the first worker has imported the application. PoolError says why none can."""
+        try:
+            if self._private is not None:
+                self._start_private(self._private)
+            self._connect()
+            self._wait_for_welcome()
+        except Gone as gone:
+            raise PoolError(f"supervise cannot be reached: {gone}") from None
+        if isinstance(self.loop, ThreadLoop):
+            self.loop.start()
+
+    def _start_private(self, private: PrivateSupervise) -> None:
+        private.start(self._workers())
+        self._socket = private.socket
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        while not os.path.exists(self._socket):  # some milliseconds, and there is no event for it
+            self._check(private)
+            if time.monotonic() > patience:
+                raise PoolError(f"supervise does not come up: there is no {self._socket}")
+            time.sleep(0.005)
+
+    def _check(self, private: PrivateSupervise) -> None:
+        code = private.exit_code()
+        if code is not None:
+            raise PoolError(f"supervise ended with exit code {code}; its own messages say why")
+
+    def _connect(self) -> None:
+        connection = Connection(self._socket, _pool_of(os.path.basename(self._socket)))
+        self._connection = connection
+        self._desk.connect(connection)
+        self.loop.watch(connection)
+
+    def _wait_for_welcome(self) -> None:
+        while self._desk.welcome is None:
+            worker_state.maybe_shutdown()
+            self.wait()
+            self._desk.flush()
+            try:
+                self._desk.read()
+            except Gone as gone:
+                if self._private is not None:
+                    self._check(self._private)
+                raise PoolError(f"supervise went away before its workers were ready: {gone}") from None
+        try:
+            status = self.control.status()
+        except ControlError:
+            return  # it may be another's, who lets us submit and not ask
+        if status.get("state") == "degraded":
+            raise PoolError(f"the workers cannot start: {status.get('advice')}")
+
+    # --- running
+
+    def turn(self) -> None:
+        """There is something to read, or room to write. Called by the loop."""
+        try:
+            self._desk.flush()
+            self._desk.read()
+        except Gone as gone:
+            self._lost(str(gone))
+        if self._desk.refused and not self._asks_again and not self._closed:
+            self._asks_again = True
+            self._refused(self._desk.refused)
+
+    def wait(self) -> None:
+        """For something to do in turn(), where no loop calls it; at most half a second."""
+        poller = select.poll()
+        connection = self._connection
+        if connection is not None and connection.fileno() >= 0:
+            poller.register(connection, select.POLLIN | (select.POLLOUT if connection.wants_to_write else 0))
+        poller.poll(_STEP_SECONDS * 1000)
+
+    def _refused(self, reason: str) -> None:
+        _log.warning("supervise takes no task for the moment: %s", reason)
+        self.loop.later(_RETRY_SECONDS, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asks_again = False
+        if self._private is not None and self._state() == "degraded":
+            self._give_up("its workers die again and again, see above")
+            return
+        self._desk.ask_again()
+        self.loop.update()
+
+    def _state(self) -> str:
+        try:
+            return str(self.control.status().get("state", ""))
+        except ControlError:
+            return ""
+
+    # --- losing it
+
+    def _lost(self, reason: str) -> None:
+        self.loop.unwatch()
+        self._connection = None
+        if not self._closed:
+            _log.error("The connection to supervise is lost: %s", reason)
+        self._desk.lose(f"its supervise is gone ({reason})")
+        if not self._closed:
+            self._away_since = time.monotonic()
+            self._reach_again()
+
+    def _reach_again(self) -> None:
+        if self._closed:
+            return
+        try:
+            if self._private is not None and self._private.exit_code() is not None:
+                self._restart_private(self._private)
+            self._connect()
+            _log.warning("There is a supervise again")
+        except Gone as gone:
+            if time.monotonic() - self._away_since > _PATIENCE_SECONDS:
+                self._give_up(str(gone))
+            else:
+                self.loop.later(_RETRY_SECONDS, self._reach_again)
+        except PoolError as error:
+            self._give_up(str(error))
+
+    def _restart_private(self, private: PrivateSupervise) -> None:
+        now = time.monotonic()
+        self._restarts = [then for then in self._restarts if now - then < _RESTART_SECONDS] + [now]
+        if len(self._restarts) > _RESTARTS:
+            raise PoolError(f"it has ended {len(self._restarts)} times within {_RESTART_SECONDS:.0f} s")
+        _log.error("supervise ended with exit code %s and is started again", private.exit_code())
+        self._start_private(private)
+
+    def _give_up(self, reason: str) -> None:
+        _log.critical("There is no supervise to run tasks, and the worker shuts down: %s", reason)
+        worker_state.should_stop = _EXIT_FAILURE
+
+    # --- the end
+
+    def prepare_to_close(self) -> None:
+        """A connection that is lost from now on is not replaced."""
+        self._closed = True
+
+    def close(self, hurry: bool) -> None:
+        """Twice is fine. Our own supervise ends; in a hurry with what its workers run."""
+        self._closed = True
+        if hurry and self._connection is not None and self._connection.wants_to_write:
+            self.wait()
+            self._desk.flush()
+        self.loop.stop()
+        self._desk.lose("the worker shuts down")
+        self._connection = None
+        if self._private is not None:
+            self._private.stop(hurry)
+
+
+def _pool_of(name: str) -> str:
+    return name[: -len(".sock")] if name.endswith(".sock") else name

@@ -1,0 +1,47 @@
+"""The template of a pool of kind "celery": forks workers that are children as prefork's are."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Optional
+
+from supervise._messages import TaskInfo
+from supervise._template import Template
+from supervise._worker import Worker
+from supervise.celery import child
+from supervise.celery.application import Loaded
+from supervise.celery.indexes import Indexes
+
+
+class CeleryTemplate(Template):
+    _loaded: Optional[Loaded] = None
+
+    def _import(self, app: str) -> None:
+        self._loaded = child.load(self._channel, app)
+        self._indexes = Indexes()
+        _close_broker_connections(self._loaded.app)
+
+    def _infos(self) -> list[TaskInfo]:
+        assert self._loaded is not None
+        return child.task_infos(self._loaded)
+
+    def _make_worker(self) -> Worker:
+        assert self._loaded is not None
+        worker = child.CeleryWorker(self._channel)
+        worker.become_fork_of(self._loaded, self._indexes.take())
+        return worker
+
+
+def _close_broker_connections(app: Any) -> None:
+    """A task that was sent while importing has left some in the pools. The workers would share them."""
+    import kombu.pools
+
+    kombu.pools.reset()
+    own = getattr(app, "_pool", None)
+    if own is not None:
+        with contextlib.suppress(Exception):
+            own.force_close_all()
+        app._pool = None
+    amqp = app.__dict__.get("amqp")
+    if amqp is not None:
+        amqp._producer_pool = None
