@@ -53,6 +53,12 @@ struct Job {
     TimePoint began_at{};
     Job* next = nullptr;  ///< links of the queue
     Job* previous = nullptr;
+
+    /// Whether it may stand in a worker's window behind another job, or before one. A job's time
+    /// begins when it does; and a payload has a frame of its own.
+    bool may_share_window() const {
+        return soft_time_limit == Duration{} && time_limit == Duration{} && !call && !payload;
+    }
 };
 
 }  // namespace supervise

@@ -103,7 +103,7 @@ void Pool::dispatch() {
         return;
     }
     while (!desk_.queue().empty()) {
-        Worker* const worker = roster_.available(*desk_.queue().front()->task);
+        Worker* const worker = roster_.available(*desk_.queue().front());
         if (worker == nullptr) {
             return;
         }
@@ -114,13 +114,14 @@ void Pool::dispatch() {
 void Pool::hand_next(Worker& worker) {
     // Each gets its share of a short queue, whatever its window.
     const std::size_t share = desk_.queue().size() / std::max(1U, roster_.wanted()) + 1;
-    const Task* const task = desk_.queue().front()->task.get();
-    const std::size_t most = std::min(share, roster_.room(worker, *task));
+    const Job& first = *desk_.queue().front();
+    const std::size_t most = std::min(share, roster_.room(worker, first));
     batch_.clear();
     do {
         batch_.push_back(desk_.take());
     } while (batch_.size() < most && desk_.queue().front() != nullptr &&
-             desk_.queue().front()->task.get() == task);
+             desk_.queue().front()->task == first.task &&
+             desk_.queue().front()->may_share_window());
     const std::size_t taken = worker.send_jobs(batch_);
     const TimePoint now = context_.clock->now();
     for (std::size_t i = 0; i < taken; ++i) {

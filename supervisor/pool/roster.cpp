@@ -16,11 +16,6 @@ constexpr Duration quiet_time = 1s;
 /// A successor that turned out not to be needed is let go after this long.
 constexpr Duration spare_time = 30s;
 
-/// A job's time begins when it does: what has a limit is neither put behind another nor before one.
-bool may_share_window(const Task& task) {
-    return task.soft_time_limit == Duration{} && task.time_limit == Duration{};
-}
-
 Duration decayed(Duration mean, Duration sample) {
     return mean == Duration{} ? sample : mean + (sample - mean) / 4;
 }
@@ -170,10 +165,10 @@ void Roster::judge(Worker& worker) {
 
 bool Roster::available(const Worker& worker) const {
     const Slot& slot = slots_[worker.name().slot - 1];
-    const bool has_room = worker.state() == WorkerState::idle ||
-                          (worker.state() == WorkerState::busy &&
-                           worker.jobs().size() * 2 <= settings_->jobs.window &&
-                           may_share_window(*worker.job()->task));
+    const bool has_room =
+        worker.state() == WorkerState::idle ||
+        (worker.state() == WorkerState::busy &&
+         worker.jobs().size() * 2 <= settings_->jobs.window && worker.job()->may_share_window());
     if (slot.current != &worker || slot.number > wanted_ || !has_room || worker.trimming() ||
         worker.channel_closed()) {
         return false;
@@ -198,8 +193,8 @@ bool Roster::available(const Worker& worker) const {
     return false;
 }
 
-std::size_t Roster::room(const Worker& worker, const Task& task) const {
-    if (!may_share_window(task) || worker.record.decision.verdict != Verdict::keep) {
+std::size_t Roster::room(const Worker& worker, const Job& job) const {
+    if (!job.may_share_window() || worker.record.decision.verdict != Verdict::keep) {
         return 1;
     }
     const std::size_t held = worker.jobs().size();
@@ -214,7 +209,7 @@ std::size_t Roster::room(const Worker& worker, const Task& task) const {
     return line > committed ? std::min<std::size_t>(free, line - committed) : 1;
 }
 
-Worker* Roster::available(const Task& task) {
+Worker* Roster::available(const Job& job) {
     // While a reload rolls through, old and new workers may know different tasks.
     Worker* best = nullptr;
     Worker* stranger = nullptr;
@@ -224,8 +219,8 @@ Worker* Roster::available(const Task& task) {
         if (worker == nullptr) {
             continue;
         }
-        const bool knows = worker->tasks().count(task.name) != 0;
-        const bool free = available(*worker) && (worker->jobs().empty() || may_share_window(task));
+        const bool knows = worker->tasks().count(job.task->name) != 0;
+        const bool free = available(*worker) && (worker->jobs().empty() || job.may_share_window());
         if (!free) {
             somebody_may_know = somebody_may_know || knows || worker->tasks().empty();
         } else if (!knows) {

@@ -43,11 +43,11 @@ class Roster final : private TemplateKeeperOwner {
 
     // --- what the pool asks
     /// The worker that shall have the next job, or null.
-    Worker* available(const Task& task);
+    Worker* available(const Job& job);
     bool available(const Worker& worker) const;
     bool any_available() const;
-    /// How many jobs of a task an available worker may be sent.
-    std::size_t room(const Worker& worker, const Task& task) const;
+    /// How many jobs like this one an available worker may be sent.
+    std::size_t room(const Worker& worker, const Job& job) const;
     /// Whether a job that is accepted now can be expected to run, though the breaker has tripped.
     bool can_serve() const;
     void settle();  ///< puts the slots right: launches, hand-overs, retirements

@@ -97,7 +97,7 @@ TEST_CASE("a worker that has served nobody yet is not waited for when its code i
     stage.pool().renew_template().value();
     FakeWorker& coming = stage.imports(2);
     if (!forked) {
-        starting = &stage.forks_and(parent, [] {});  // it was under way
+        starting = &stage.forks_unread(parent);  // it was under way
     }
     stage.gone(*starting);
     CHECK(starting->killed);

@@ -1,5 +1,6 @@
 #include <csignal>
 
+#include "supervisor/process/orphans.hpp"
 #include "tests/unit/pool/template_stage.hpp"
 
 using namespace supervise;
@@ -58,24 +59,13 @@ TEST_CASE("an answer that was on its way when the template died counts", "[pool]
     TemplateStage stage;
     stage.start();
     FakeWorker& parent = stage.imports(1);
-    FakeWorker* worker = nullptr;
-    SECTION("the worker lives") {
-        worker = &stage.forks(parent);
-        parent.hang_up();
-        parent.signal(SIGKILL);
-        stage.gone(parent);
-        stage.gets_ready(*worker);
-        stage.does_a_job(*worker);
-    }
-    SECTION("it is the last frame") {
-        worker = &stage.forks_and(parent, [&] {
-            parent.hang_up();
-            parent.signal(SIGKILL);
-        });
-        stage.gone(parent);
-        stage.gets_ready(*worker);
-        stage.does_a_job(*worker);
-    }
+    const bool read = GENERATE(true, false);
+    FakeWorker& worker = read ? stage.forks(parent) : stage.forks_unread(parent);
+    parent.hang_up();
+    parent.signal(SIGKILL);
+    stage.gone(parent);
+    stage.gets_ready(worker);
+    stage.does_a_job(worker);
     CHECK(stage.logged("worker.died").empty());
 }
 
@@ -84,11 +74,36 @@ TEST_CASE("a fork that has died before its template's answer is read has its exi
     TemplateStage stage;
     stage.start();
     FakeWorker& parent = stage.imports(1);
-    FakeWorker& worker = stage.forks_and(parent, [] {});
+    FakeWorker& worker = stage.forks_unread(parent);
     worker.exit(7);
     stage.gone(worker);
     REQUIRE_FALSE(stage.logged("worker.died").empty());
     CHECK(stage.logged("worker.died")[0].fields.at("detail") == "exit code 7");
+}
+
+TEST_CASE("a fork that its template has not told of yet is no orphan, unless that template dies",
+          "[pool][template]") {
+    TemplateStage stage;
+    stage.start();
+    FakeWorker& parent = stage.imports(1);
+    FakeWorker& child = stage.forks_silently(parent);
+    const auto reap = [&] {
+        return reap_orphans([&](pid_t pid) { return stage.pool().owns(pid); });
+    };
+    CHECK_FALSE(stage.pool().owns(child.pid));
+    CHECK(reap() == 0);
+    SECTION("it tells") {
+        stage.answers(parent, child);
+        stage.gets_ready(child);
+        CHECK(stage.pool().owns(child.pid));
+        CHECK(stage.pool().owns(parent.pid));
+        CHECK(reap() == 0);
+        stage.does_a_job(child);
+    }
+    SECTION("it dies") {
+        stage.dies(parent, SIGKILL);
+        stage.until("the fork to be reaped", [&] { return reap() == 1; });
+    }
 }
 
 TEST_CASE("a template's death is one death for the breaker, however many forks waited for it",
@@ -194,7 +209,7 @@ TEST_CASE("a stop ends a template in whatever state it is", "[pool][template][dr
         FakeWorker& parent = stage.imports(1);
         stage.turn();
         stage.pool().stop();
-        FakeWorker& worker = stage.forks_and(parent, [] {});
+        FakeWorker& worker = stage.forks_unread(parent);
         stage.gone(worker);
         CHECK(worker.killed);
         stage.retires(parent);

@@ -97,15 +97,29 @@ ipc::Fork TemplateStage::asked(FakeWorker& parent) {
     return *request;
 }
 
-FakeWorker& TemplateStage::answer(FakeWorker& parent, const ipc::Fork& request) {
+FakeWorker& TemplateStage::bear(FakeWorker& parent, const ipc::Fork& request) {
     FakeWorker* child = nullptr;
     run(loop(), fork_in(host(), parent, child));
-    parent.send(ipc::Forked{request.number, static_cast<std::uint32_t>(child->pid), {}});
+    numbers_[child] = request.number;
     return *child;
 }
 
+void TemplateStage::answers(FakeWorker& parent, const FakeWorker& child) {
+    parent.send(ipc::Forked{numbers_.at(&child), static_cast<std::uint32_t>(child.pid), {}});
+}
+
+FakeWorker& TemplateStage::forks_silently(FakeWorker& parent) {
+    return bear(parent, asked(parent));
+}
+
+FakeWorker& TemplateStage::forks_unread(FakeWorker& parent) {
+    FakeWorker& child = forks_silently(parent);
+    answers(parent, child);
+    return child;
+}
+
 FakeWorker& TemplateStage::forks(FakeWorker& parent) {
-    FakeWorker& child = answer(parent, asked(parent));
+    FakeWorker& child = forks_unread(parent);
     until("FORKED to be read", [&] { return state(child) != "spawning"; });
     return child;
 }
@@ -113,12 +127,6 @@ FakeWorker& TemplateStage::forks(FakeWorker& parent) {
 void TemplateStage::gets_ready(FakeWorker& worker) {
     worker.send(ipc::Ready{});
     until("worker " + worker.leaf + " to be ready", [&] { return state(worker) != "starting"; });
-}
-
-FakeWorker& TemplateStage::forks_and(FakeWorker& parent, const std::function<void()>& then) {
-    FakeWorker& child = answer(parent, asked(parent));
-    then();
-    return child;
 }
 
 FakeWorker& TemplateStage::forks_ready(FakeWorker& parent) {
@@ -151,7 +159,8 @@ unsigned TemplateStage::forks_all(FakeWorker& parent) {
         if (!message) {
             return done;
         }
-        FakeWorker& child = answer(parent, std::get<ipc::Fork>(*message));
+        FakeWorker& child = bear(parent, std::get<ipc::Fork>(*message));
+        answers(parent, child);
         until("FORKED to be read", [&] { return state(child) != "spawning"; });
         gets_ready(child);
     }

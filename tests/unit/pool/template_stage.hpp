@@ -1,6 +1,6 @@
 #pragma once
 
-#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,8 +33,11 @@ class TemplateStage : public Stage {
     ipc::Fork asked(FakeWorker& parent);
     /// Does the next FORK: the worker is there, but does not say READY.
     FakeWorker& forks(FakeWorker& parent);
-    /// The same, but for waiting until the pool has read the answer; `then` follows it at once.
-    FakeWorker& forks_and(FakeWorker& parent, const std::function<void()>& then);
+    /// The same, but for waiting until the pool has read the answer.
+    FakeWorker& forks_unread(FakeWorker& parent);
+    /// The same, but for the answer.
+    FakeWorker& forks_silently(FakeWorker& parent);
+    void answers(FakeWorker& parent, const FakeWorker& child);
     /// The same, and brings the worker to READY.
     FakeWorker& forks_ready(FakeWorker& parent);
     /// READY from a worker that forks() has made.
@@ -51,7 +54,9 @@ class TemplateStage : public Stage {
     FakeWorker& current(unsigned slot);
 
   private:
-    FakeWorker& answer(FakeWorker& parent, const ipc::Fork& request);
+    FakeWorker& bear(FakeWorker& parent, const ipc::Fork& request);
+
+    std::map<const FakeWorker*, std::uint32_t> numbers_;  ///< of the requests that made them
 };
 
 }  // namespace supervise::test

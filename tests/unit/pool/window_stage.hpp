@@ -28,13 +28,22 @@ class WindowStage : public Stage {
     std::vector<JobId> gets(FakeWorker& worker) {
         std::vector<JobId> ids;
         turn();
-        while (const auto message = worker.receive()) {
-            const auto& job = std::get<ipc::Job>(*message);
+        const auto take = [&](JobId id, std::uint16_t attempt) {
             ipc::Job kept;
-            kept.id = job.id;
-            kept.attempt = job.attempt;
+            kept.id = id;
+            kept.attempt = attempt;
             held(worker).push_back(kept);
-            ids.push_back(job.id);
+            ids.push_back(id);
+        };
+        while (const auto message = worker.receive()) {
+            if (const auto* const several = std::get_if<ipc::JobBatch>(&*message)) {
+                for (const ipc::JobBatch::Entry& entry : several->jobs) {
+                    take(entry.id, entry.attempt);
+                }
+            } else {
+                const auto& job = std::get<ipc::Job>(*message);
+                take(job.id, job.attempt);
+            }
         }
         REQUIRE(held(worker).size() <= settings.jobs.window);
         return ids;

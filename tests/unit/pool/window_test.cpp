@@ -162,7 +162,11 @@ TEST_CASE("a job that its worker could not be sent any more goes to another in i
     stage.start_ready();
     stage.worker(1, 1).hang_up();
     stage.submit_at_once(4);  // before the pool has heard of it
-    CHECK(stage.gets(stage.worker(2, 1)) == Ids{1, 2, 3, 4});
+    FakeWorker& other = stage.worker(2, 1);
+    for (JobId id = 1; id <= 4; ++id) {
+        stage.gets(other);
+        REQUIRE(stage.does(other) == id);
+    }
 }
 
 TEST_CASE("max_tasks is never exceeded, whatever the window", "[pool][window]") {
@@ -351,29 +355,85 @@ TEST_CASE("cancelling a job that stands in a window ends its worker only when th
     CHECK(stage.status().jobs.queued == 0);
 }
 
-TEST_CASE("each payload stays with its job", "[pool][window]") {
+TEST_CASE("jobs too long for one frame come in several, each with its arguments",
+          "[pool][window]") {
+    WindowStage stage;
+    stage.start_ready();
+    FakeWorker& worker = stage.worker(1, 1);
+    const std::vector<std::size_t> sizes{400, 900, 300, 300};
+    stage.pool().pause();
+    for (const std::size_t size : sizes) {
+        JobDesk::Request request;
+        request.task = "app.work";
+        const std::string args(size, 'x');
+        request.args = args;
+        stage.pool().submit(std::move(request));
+    }
+    stage.pool().resume();
+    stage.turn();
+    std::vector<std::size_t> got;
+    while (const auto message = worker.receive()) {
+        if (const auto* const several = std::get_if<ipc::JobBatch>(&*message)) {
+            for (const ipc::JobBatch::Entry& entry : several->jobs) {
+                got.push_back(entry.args.size());
+                CHECK(entry.id == got.size());
+            }
+        } else {
+            got.push_back(std::get<ipc::Job>(*message).args.size());
+        }
+    }
+    CHECK(got == sizes);
+}
+
+TEST_CASE("a payload job has its worker's window for itself, and keeps its payload",
+          "[pool][window]") {
     WindowStage stage;
     stage.start_ready();
     FakeWorker& worker = stage.worker(1, 1);
     stage.pool().pause();
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 6; ++i) {
         JobDesk::Request request;
         request.task = "app.work";
         request.args = std::string_view("\0", 1);
-        if (i != 1) {
+        request.call = i == 1 || i == 2;
+        if (request.call) {
             request.payload.reset(::memfd_create("payload", MFD_CLOEXEC));
             REQUIRE(::ftruncate(request.payload.get(), 100 + i) == 0);
         }
         stage.pool().submit(std::move(request));
     }
     stage.pool().resume();
-    for (int i = 0; i < 3; ++i) {
-        const ipc::Message message = stage.next(worker);
-        const auto& job = std::get<ipc::Job>(message);
-        CHECK(job.id == static_cast<JobId>(i + 1));
-        CHECK(static_cast<bool>(worker.payload) == (i != 1));
-        CHECK((i == 1 || ::lseek(worker.payload.get(), 0, SEEK_END) == 100 + i));
-        worker.begin(job);
-        stage.done(worker, job.id);
+    for (const Ids& expected : {Ids{1}, Ids{2}, Ids{3}, Ids{4, 5, 6}}) {
+        CHECK(stage.gets(worker) == expected);
+        const bool has_payload = expected == Ids{2} || expected == Ids{3};
+        CHECK(static_cast<bool>(worker.payload) == has_payload);
+        if (has_payload) {
+            CHECK(::lseek(worker.payload.get(), 0, SEEK_END) == 99 + static_cast<int>(expected[0]));
+        }
+        worker.payload.reset();
+        for (const JobId id : expected) {
+            CHECK(stage.does(worker) == id);
+        }
+    }
+}
+
+TEST_CASE("a limit that a job brings along counts as its task's own does", "[pool][window]") {
+    WindowStage stage;
+    stage.start_ready();
+    FakeWorker& worker = stage.worker(1, 1);
+    stage.pool().pause();
+    for (const auto limit : {0s, 5s, 0s, 0s}) {
+        JobDesk::Request request;
+        request.task = "app.work";
+        request.args = std::string_view("\0", 1);
+        request.time_limit = limit;
+        stage.pool().submit(std::move(request));
+    }
+    stage.pool().resume();
+    for (const Ids& expected : {Ids{1}, Ids{2}, Ids{3, 4}}) {
+        CHECK(stage.gets(worker) == expected);
+        for (const JobId id : expected) {
+            CHECK(stage.does(worker) == id);
+        }
     }
 }
