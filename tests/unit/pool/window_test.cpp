@@ -360,29 +360,32 @@ TEST_CASE("jobs too long for one frame come in several, each with its arguments"
     WindowStage stage;
     stage.start_ready();
     FakeWorker& worker = stage.worker(1, 1);
-    const std::vector<std::size_t> sizes{400, 900, 300, 300};
+    std::vector<std::string> args;
+    for (const std::size_t ids : {2U, 3U, 1U, 1U}) {
+        const std::string id(250, static_cast<char>('a' + args.size()));
+        args.push_back(ipc::encode_args(std::vector<ipc::Id>(ids, id)).value());
+    }
     stage.pool().pause();
-    for (const std::size_t size : sizes) {
+    for (const std::string& each : args) {
         JobDesk::Request request;
         request.task = "app.work";
-        const std::string args(size, 'x');
-        request.args = args;
+        request.args = each;
         stage.pool().submit(std::move(request));
     }
     stage.pool().resume();
     stage.turn();
-    std::vector<std::size_t> got;
+    std::vector<std::string> got;
     while (const auto message = worker.receive()) {
         if (const auto* const several = std::get_if<ipc::JobBatch>(&*message)) {
             for (const ipc::JobBatch::Entry& entry : several->jobs) {
-                got.push_back(entry.args.size());
+                got.emplace_back(entry.args);
                 CHECK(entry.id == got.size());
             }
         } else {
-            got.push_back(std::get<ipc::Job>(*message).args.size());
+            got.emplace_back(std::get<ipc::Job>(*message).args);
         }
     }
-    CHECK(got == sizes);
+    CHECK(got == args);
 }
 
 TEST_CASE("a payload job has its worker's window for itself, and keeps its payload",
