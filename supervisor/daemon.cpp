@@ -1,10 +1,13 @@
 #include "daemon.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
@@ -100,11 +103,27 @@ asio::awaitable<void> serve_signals(Supervisor& supervisor, asio::signal_set& si
     }
 }
 
+asio::awaitable<void> hold_lifeline(Supervisor& supervisor, asio::posix::stream_descriptor& line) {
+    char ignored[64];
+    boost::system::error_code error;
+    while (!error) {
+        co_await line.async_read_some(asio::buffer(ignored),
+                                      asio::redirect_error(asio::use_awaitable, error));
+    }
+    if (error != asio::error::operation_aborted) {
+        supervisor.stop();
+    }
+}
+
 /// Main coroutine of the daemon: the supervisor, with the signals beside it.
-asio::awaitable<void> serve(Supervisor& supervisor, asio::signal_set& signals) {
+asio::awaitable<void> serve(Supervisor& supervisor, asio::signal_set& signals,
+                            asio::posix::stream_descriptor& lifeline) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     TaskGroup beside(executor);
     beside.spawn("signals", serve_signals(supervisor, signals));
+    if (lifeline.is_open()) {
+        beside.spawn("lifeline", hold_lifeline(supervisor, lifeline));
+    }
     std::exception_ptr failure;
     try {
         co_await supervisor.run();
@@ -118,11 +137,22 @@ asio::awaitable<void> serve(Supervisor& supervisor, asio::signal_set& signals) {
     }
 }
 
-int run(const std::string& config_path, Settings settings) {
+int run(const std::string& config_path, std::optional<int> lifeline_number, Settings settings) {
     Logger logger = make_logger(settings.supervisor.log);
     asio::io_context loop(1);
     asio::signal_set signals(loop, SIGTERM, SIGINT, SIGHUP);
     signals.add(SIGUSR1);
+    asio::posix::stream_descriptor lifeline(loop);
+    if (lifeline_number) {
+        boost::system::error_code error;
+        ::fcntl(*lifeline_number, F_SETFD, FD_CLOEXEC);
+        lifeline.assign(*lifeline_number, error);
+        if (error) {
+            throw StartError("--lifeline " + std::to_string(*lifeline_number) +
+                                 " is not a descriptor of a pipe: " + error.message(),
+                             64);
+        }
+    }
     Hooks hooks;
     hooks.logger = logger;
     hooks.reload = [config_path] { return load_again(config_path); };
@@ -131,7 +161,7 @@ int run(const std::string& config_path, Settings settings) {
     hooks.limits = raise_descriptor_limit();
     Supervisor supervisor(loop.get_executor(), std::move(settings), std::move(hooks));
     std::exception_ptr failure;
-    asio::co_spawn(loop, serve(supervisor, signals),
+    asio::co_spawn(loop, serve(supervisor, signals, lifeline),
                    [&failure](std::exception_ptr error) { failure = error; });
     loop.run();
     if (!failure) {
@@ -147,7 +177,7 @@ int run(const std::string& config_path, Settings settings) {
 
 }  // namespace
 
-int run_daemon(const std::string& config_path) {
+int run_daemon(const std::string& config_path, std::optional<int> lifeline) {
     std::signal(SIGPIPE, SIG_IGN);
     // A reload must find the file again, wherever it was started from.
     const std::string path = std::filesystem::absolute(config_path).string();
@@ -159,7 +189,7 @@ int run_daemon(const std::string& config_path) {
         return 78;
     }
     try {
-        return run(path, std::move(loaded.settings));
+        return run(path, lifeline, std::move(loaded.settings));
     } catch (const StartError& error) {
         std::fprintf(stderr, "supervise: %s\n", error.what());
         return error.exit_code;

@@ -18,7 +18,7 @@ int run_cli(int argc, const char* const* argv, const Serve& serve, const Streams
     }
     const auto& command_line = std::get<CommandLine>(parsed);
     if (command_line.command == CommandLine::Command::run) {
-        return serve(command_line.config);
+        return serve(command_line.config, command_line.lifeline);
     }
     return run_command(command_line, streams);
 }

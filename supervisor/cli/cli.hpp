@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <iosfwd>
+#include <optional>
 #include <string>
 
 namespace supervise::cli {
@@ -24,8 +25,8 @@ struct Streams {
     unsigned columns = 80;
 };
 
-/// Runs the supervisor with a config file until it ends; returns the exit code.
-using Serve = std::function<int(const std::string& config_path)>;
+/// Runs the supervisor with a config file until it, or the lifeline, ends; returns the exit code.
+using Serve = std::function<int(const std::string& config_path, std::optional<int> lifeline)>;
 
 /// The whole program but for the daemon itself, which `serve` is.
 int run_cli(int argc, const char* const* argv, const Serve& serve);

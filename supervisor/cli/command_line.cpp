@@ -64,6 +64,10 @@ Parser::Parser() {
     app_.require_subcommand(0, 1);
     app_.fallthrough();
     app_.add_option("--config", line_.config, "the config file")->option_text("FILE");
+    app_.add_option("--lifeline", line_.lifeline,
+                    "stop when this descriptor, a pipe's reading end, reads end of file")
+        ->option_text("FD")
+        ->check(CLI::Range(0, 1 << 20));
     app_.add_option("--runtime-dir", line_.runtime_dir, "where the supervisor's sockets are")
         ->option_text("DIR");
 

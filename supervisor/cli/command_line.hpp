@@ -26,8 +26,9 @@ struct CommandLine {
         why,
     };
     Command command = Command::run;
-    std::string config;       ///< a file; empty when none was named
-    std::string runtime_dir;  ///< empty when none was named
+    std::string config;           ///< a file; empty when none was named
+    std::optional<int> lifeline;  ///< run: a descriptor
+    std::string runtime_dir;      ///< empty when none was named
     bool json = false;
     std::optional<double> watch;  ///< seconds between two looks
     std::string pool;

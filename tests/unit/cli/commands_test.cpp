@@ -19,7 +19,7 @@ struct Ran {
     std::string err;
 };
 
-int no_daemon(const std::string& config) {
+int no_daemon(const std::string& config, std::optional<int> /*lifeline*/) {
     FAIL("would have run " << config);
     return exit_failed;
 }
@@ -65,12 +65,18 @@ const std::string task = "reports.tasks.build";
 
 TEST_CASE("run gives the config file to the daemon and its exit code back", "[commands]") {
     std::string given;
-    const Ran ran = run({"--config", "w.toml"}, [&](const std::string& config) {
+    std::optional<int> line;
+    const Serve serve = [&](const std::string& config, std::optional<int> lifeline) {
         given = config;
+        line = lifeline;
         return 75;
-    });
-    CHECK(ran.code == 75);
+    };
+    CHECK(run({"--config", "w.toml"}, serve).code == 75);
     CHECK(given == "w.toml");
+    CHECK_FALSE(line);
+    run({"--config", "w.toml", "--lifeline", "7"}, serve);
+    CHECK(line == 7);
+    CHECK(run({"--config", "w.toml", "--lifeline", "-1"}).code == exit_usage);
 }
 
 TEST_CASE("status is for people, or for programs on one line", "[commands]") {
