@@ -31,9 +31,10 @@ bool speaks_our_version(const ipc::Hello& hello) {
 }  // namespace
 
 ClientSession::ClientSession(asio::any_io_executor executor, Clock& clock, ClientDesk& desk,
-                             UniqueFd socket)
+                             const JobDesk& jobs, UniqueFd socket)
     : clock_(clock),
       desk_(desk),
+      jobs_(jobs),
       channel_(executor, std::move(socket)),
       group_(executor),
       opened_at_(clock.now()),
@@ -125,12 +126,12 @@ bool ClientSession::handle(std::string_view frame, UniqueFd descriptor) {
     } else if (const auto* one = std::get_if<ipc::Call>(&message)) {
         call(*one, std::move(descriptor));
     } else if (const auto* signal = std::get_if<ipc::Signal>(&message)) {
-        if (jobs_.count(signal->id) != 0) {
+        if (is_ours(signal->id)) {
             desk_.client_signals(signal->id, signal->number);
         }
     } else if (const auto* cancel = std::get_if<ipc::Cancel>(&message)) {
         for (const std::uint64_t id : cancel->ids) {
-            if (jobs_.count(id) != 0) {  // nobody takes back another's job
+            if (is_ours(id)) {  // nobody takes back another's job
                 desk_.client_cancels(id, cancel->terminate);
             }
         }
@@ -142,6 +143,11 @@ bool ClientSession::handle(std::string_view frame, UniqueFd descriptor) {
         return false;
     }
     return true;
+}
+
+bool ClientSession::is_ours(JobId id) const {
+    const Job* const job = jobs_.find(id);
+    return job != nullptr && job->submitter == this;
 }
 
 bool ClientSession::greet(const ipc::Message& message) {
@@ -180,7 +186,6 @@ void ClientSession::submit(const ipc::Submit& message) {
         if (const JobId* id = std::get_if<JobId>(&answer)) {
             accepted.first_id = accepted.count == 0 ? *id : accepted.first_id;
             ++accepted.count;
-            jobs_.insert(*id);
         } else {
             rejection = std::get<Rejection>(std::move(answer));
         }
@@ -233,7 +238,6 @@ void ClientSession::call(const ipc::Call& message, UniqueFd payload) {
     accepted.first_tag = message.tag;
     accepted.count = 1;
     accepted.first_id = std::get<JobId>(answer);
-    jobs_.insert(accepted.first_id);
     send(ipc::encode(accepted).bytes());
     desk_.client_submitted();
 }
@@ -244,7 +248,6 @@ void ClientSession::job_soft_limit(JobId id) { send(ipc::encode(ipc::Soft{id}).b
 
 void ClientSession::job_ended(JobId id, JobState state, unsigned attempts,
                               std::string_view report) {
-    jobs_.erase(id);
     UniqueFd reply = std::move(reply_);
     if (phase_ == Phase::closed) {
         return;
@@ -272,7 +275,7 @@ void ClientSession::job_ended(JobId id, JobState state, unsigned attempts,
 }
 
 bool ClientSession::may_hold() const {
-    return pending_entries_.size() < jobs_.size() / open_jobs_per_held;
+    return pending_entries_.size() < open_jobs.size() / open_jobs_per_held;
 }
 
 bool ClientSession::flush_or_hold() {

@@ -4,11 +4,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <string>
-#include <unordered_set>
 
 #include "base/task_group.hpp"
 #include "ipc/channel.hpp"
-#include "job.hpp"
 #include "job_desk.hpp"
 #include "supervise/clock.hpp"
 
@@ -40,7 +38,7 @@ class ClientDesk {
 class ClientSession final : public Submitter {
   public:
     ClientSession(boost::asio::any_io_executor executor, Clock& clock, ClientDesk& desk,
-                  UniqueFd socket);
+                  const JobDesk& jobs, UniqueFd socket);
 
     /// Serves until the peer leaves or close(); never throws but for cancellation.
     boost::asio::awaitable<void> run();
@@ -53,7 +51,6 @@ class ClientSession final : public Submitter {
     /// and those that follow, until they are enough or flush() is called, which must be soon.
     bool flush_or_hold();
     bool drained() const { return pending_entries_.empty() && out_.empty(); }
-    const std::unordered_set<JobId>& jobs() const { return jobs_; }  ///< accepted and not ended
 
     void job_ended(JobId id, JobState state, unsigned attempts, std::string_view report) override;
     void job_begun(const ipc::Begun& begun) override;
@@ -64,6 +61,7 @@ class ClientSession final : public Submitter {
     boost::asio::awaitable<void> read();
     boost::asio::awaitable<void> write();
     bool handle(std::string_view frame, UniqueFd descriptor);
+    bool is_ours(JobId id) const;
     bool greet(const ipc::Message& message);
     void submit(const ipc::Submit& message);
     void call(const ipc::Call& message, UniqueFd payload);
@@ -76,6 +74,7 @@ class ClientSession final : public Submitter {
 
     Clock& clock_;
     ClientDesk& desk_;
+    const JobDesk& jobs_;
     ipc::Channel channel_;
     TaskGroup group_;
     TimePoint opened_at_;
@@ -98,9 +97,8 @@ class ClientSession final : public Submitter {
     };
     std::vector<Entry> pending_entries_;
     std::size_t pending_size_ = ipc::header_size;
-    UniqueFd reply_;                  ///< of the job whose end is told next
-    bool held_ = false;               ///< flush() is going to be called
-    std::unordered_set<JobId> jobs_;  ///< accepted and not ended
+    UniqueFd reply_;     ///< of the job whose end is told next
+    bool held_ = false;  ///< flush() is going to be called
 };
 
 }  // namespace supervise

@@ -89,7 +89,7 @@ asio::awaitable<void> Intake::accept() {
         if (!admit(socket)) {
             continue;
         }
-        sessions_.emplace_back(context_.executor, *context_.clock, desk_, std::move(socket));
+        sessions_.emplace_back(context_.executor, *context_.clock, desk_, jobs_, std::move(socket));
         serving_.spawn("client of " + settings_->name, serve(std::prev(sessions_.end())));
     }
 }
@@ -129,9 +129,7 @@ asio::awaitable<void> Intake::serve(std::list<ClientSession>::iterator session) 
         context_.logger.warning("client.failed",
                                 {{"pool", settings_->name}, {"error", error.what()}});
     }
-    for (const JobId id : session->jobs()) {
-        jobs_.forget(id);
-    }
+    jobs_.forget(*session);
     std::erase(dirty_, &*session);
     sessions_.erase(session);
 }

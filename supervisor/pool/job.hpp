@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "base/unique_fd.hpp"
 #include "ipc/message.hpp"
@@ -20,23 +19,17 @@ struct Task {
     unsigned retries = 0;
 };
 
-/// Whoever waits for a job's end: a client's connection, or the control plane.
-class Submitter {
-  public:
-    virtual ~Submitter() = default;
-    /// Called once per job, at its end. `report` is an encoded ipc::Report, valid during the call.
-    virtual void job_ended(JobId id, JobState state, unsigned attempts,
-                           std::string_view report) = 0;
+class Submitter;
+struct Job;
 
-    // Of payload jobs only:
-    virtual void job_begun(const ipc::Begun& /*begun*/) {}
-    virtual void job_soft_limit(JobId /*id*/) {}
-    /// Right before job_ended(): a descriptor that its worker sent along.
-    virtual void job_reply(JobId /*id*/, UniqueFd /*reply*/) {}
+/// A job's neighbours in a JobList.
+struct JobLinks {
+    Job* next = nullptr;
+    Job* previous = nullptr;
 };
 
 /// One job from its acceptance to its end. Owned by the pool's table of live jobs, which outlives
-/// queue and workers' references to it.
+/// queue's, submitter's and workers' references to it.
 struct Job {
     JobId id = 0;
     std::shared_ptr<const Task> task;
@@ -51,8 +44,7 @@ struct Job {
     Submitter* submitter = nullptr;  ///< null when it has gone
     TimePoint queued_at{};
     TimePoint began_at{};
-    Job* next = nullptr;  ///< links of the queue
-    Job* previous = nullptr;
+    JobLinks queue_links, submitter_links;
 
     /// Whether it may stand in a worker's window behind another job, or before one. A job's time
     /// begins when it does; and a payload has a frame of its own.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "config/suggest.hpp"
 
@@ -11,6 +12,16 @@ namespace {
 double wall_time() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
         .count();
+}
+
+/// A burst's memory beyond that is given back.
+constexpr std::size_t most_spare_nodes = 4096;
+
+/// A job has no submitter from here on.
+Submitter& part(Job& job) {
+    Submitter& submitter = *std::exchange(job.submitter, nullptr);
+    submitter.open_jobs.remove(job);
+    return submitter;
 }
 
 constexpr const char* lost_by_shutdown = "the pool stopped before it began";
@@ -30,7 +41,7 @@ std::variant<JobId, Rejection> JobDesk::accept(Request request, TimePoint now) {
     if (closed_) {
         return refuse(ipc::Refusal::stopping, "the pool is stopping and takes no more jobs");
     }
-    const auto task = tasks_.find(std::string(request.task));
+    const auto task = tasks_.find(request.task);
     if (task == tasks_.end()) {
         return refuse(ipc::Refusal::unknown_task, unknown_task_message(std::string(request.task)));
     }
@@ -46,8 +57,7 @@ std::variant<JobId, Rejection> JobDesk::accept(Request request, TimePoint now) {
                           " jobs, its limit (jobs.queue_limit); submit again when some are done");
     }
     const JobId id = ++last_id_;
-    Job& job = jobs_[id];
-    job.id = id;
+    Job& job = insert(id);
     job.task = task->second;
     job.args = request.args;
     job.call = request.call;
@@ -56,6 +66,9 @@ std::variant<JobId, Rejection> JobDesk::accept(Request request, TimePoint now) {
     job.time_limit = request.time_limit.value_or(job.task->time_limit);
     job.priority = request.priority;
     job.submitter = request.submitter;
+    if (job.submitter != nullptr) {
+        job.submitter->open_jobs.push_back(job);
+    }
     job.queued_at = now;
     queue_.push(job);
     return id;
@@ -160,7 +173,7 @@ void JobDesk::finish(Job& job, Attempt entry, std::string_view report, TimePoint
     entry.job = job.id;
     // An end without a beginning stays attempt 0, so that attempts are never counted twice.
     entry.attempt = entry.pid != 0 ? job.attempts : 0;
-    entry.task = job.task->name;
+    entry.task = job.task;
     entry.ended_at = wall_time();
     entry.queued = job.began_at - job.queued_at;
     entry.ran = now - job.began_at;
@@ -175,9 +188,30 @@ void JobDesk::finish(Job& job, Attempt entry, std::string_view report, TimePoint
         if (job.reply) {
             job.submitter->job_reply(job.id, std::move(job.reply));
         }
-        job.submitter->job_ended(job.id, state, job.attempts, report);
+        part(job).job_ended(job.id, state, job.attempts, report);
     }
-    jobs_.erase(job.id);
+    erase(job);
+}
+
+Job& JobDesk::insert(JobId id) {
+    if (spare_nodes_.empty()) {
+        Job& job = jobs_[id];
+        job.id = id;
+        return job;
+    }
+    Jobs::node_type node = std::move(spare_nodes_.back());
+    spare_nodes_.pop_back();
+    node.key() = id;
+    node.mapped().id = id;
+    return jobs_.insert(std::move(node)).position->second;
+}
+
+void JobDesk::erase(Job& job) {
+    Jobs::node_type node = jobs_.extract(job.id);
+    if (spare_nodes_.size() < most_spare_nodes) {
+        node.mapped() = Job{};
+        spare_nodes_.push_back(std::move(node));
+    }
 }
 
 JobDesk::Cancelled JobDesk::cancel(JobId id, TimePoint now) {
@@ -194,8 +228,14 @@ JobDesk::Cancelled JobDesk::cancel(JobId id, TimePoint now) {
 
 void JobDesk::forget(JobId id) {
     const auto found = jobs_.find(id);
-    if (found != jobs_.end()) {
-        found->second.submitter = nullptr;
+    if (found != jobs_.end() && found->second.submitter != nullptr) {
+        part(found->second);
+    }
+}
+
+void JobDesk::forget(Submitter& submitter) {
+    while (Job* const job = submitter.open_jobs.front()) {
+        part(*job);
     }
 }
 

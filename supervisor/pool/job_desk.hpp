@@ -8,13 +8,12 @@
 #include <variant>
 #include <vector>
 
-#include "job.hpp"
 #include "job_queue.hpp"
 #include "ledger.hpp"
+#include "submitter.hpp"
+#include "task_table.hpp"
 
 namespace supervise {
-
-using TaskTable = std::unordered_map<std::string, std::shared_ptr<const Task>>;
 
 /// Why a submit was not accepted.
 struct Rejection {
@@ -67,8 +66,9 @@ class JobDesk {
     /// A queued job ends as lost (revoked); a running one is left as it is, its worker is the
     /// caller's.
     Cancelled cancel(JobId id, TimePoint now);
-    /// Nobody waits for it any more; it goes on.
+    /// Nobody waits for it, or for any job of a submitter, any more; they go on.
     void forget(JobId id);
+    void forget(Submitter& submitter);
     /// Ends all queued jobs as lost (shutdown) and retries nothing from here on.
     void close(TimePoint now);
 
@@ -78,6 +78,8 @@ class JobDesk {
     std::uint64_t refused() const { return refused_; }
 
   private:
+    Job& insert(JobId id);
+    void erase(Job& job);
     void lose_queued(Job& job, Cause cause, const std::string& detail, TimePoint now);
     void finish(Job& job, Attempt entry, std::string_view report, TimePoint now);
     std::string unknown_task_message(const std::string& name) const;
@@ -86,7 +88,9 @@ class JobDesk {
     JobId& last_id_;
     std::unique_ptr<Ledger> ledger_;
     TaskTable tasks_;
-    std::unordered_map<JobId, Job> jobs_;
+    using Jobs = std::unordered_map<JobId, Job>;
+    Jobs jobs_;
+    std::vector<Jobs::node_type> spare_nodes_;  ///< of ended jobs, for new ones: memory at hand
     JobQueue queue_;
     bool closed_ = false;
     std::uint64_t refused_ = 0;

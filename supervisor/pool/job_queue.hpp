@@ -3,7 +3,7 @@
 #include <array>
 #include <cstddef>
 
-#include "job.hpp"
+#include "job_list.hpp"
 
 namespace supervise {
 
@@ -22,11 +22,8 @@ class JobQueue {
     bool empty() const { return size_ == 0; }
 
   private:
-    struct Lane {
-        Job* first = nullptr;
-        Job* last = nullptr;
-    };
-    std::array<Lane, 10> lanes_{};
+    using Lane = JobList<&Job::queue_links>;
+    std::array<Lane, 10> lanes_;
     std::size_t size_ = 0;
 };
 

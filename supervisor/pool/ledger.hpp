@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "supervise/job.hpp"
+#include "job.hpp"
 #include "supervise/snapshot.hpp"
 #include "supervise/time.hpp"
 
@@ -17,7 +17,7 @@ namespace supervise {
 struct Attempt {
     JobId job = 0;
     unsigned attempt = 0;
-    std::string task;
+    std::shared_ptr<const Task> task;
     unsigned slot = 0;
     std::uint32_t incarnation = 0;
     int pid = 0;

@@ -138,7 +138,7 @@ std::optional<Explanation> Pool::why_job(JobId id) const {
     }
     Explanation result;
     result.subject = "job " + std::to_string(id);
-    const std::string& task = live != nullptr ? live->task->name : attempts.back().task;
+    const std::string& task = live != nullptr ? live->task->name : attempts.back().task->name;
     result.facts.emplace_back("pool", settings_->name);
     result.facts.emplace_back("task", task);
     if (live != nullptr) {

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <utility>
 
+#include "submitter.hpp"
 #include "task_table.hpp"
 #include "worker.hpp"
 #include "worker_spec.hpp"

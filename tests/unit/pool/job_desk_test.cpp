@@ -2,12 +2,34 @@
 
 #include <fcntl.h>
 
+#include <cstdlib>
+#include <new>
+
 #include "tests/support/catch.hpp"
 #include "tests/unit/pool/desk_support.hpp"
 
 using namespace supervise;
 using namespace supervise::test;
 using namespace std::chrono_literals;
+
+namespace {
+std::size_t allocations = 0;
+}
+
+// The whole test program allocates through these, so that a test can see that it does not.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    ++allocations;
+    return std::malloc(size);
+}
+void* operator new(std::size_t size) {
+    if (void* const block = ::operator new(size, std::nothrow)) {
+        return block;
+    }
+    throw std::bad_alloc();
+}
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+void operator delete(void* block, const std::nothrow_t&) noexcept { std::free(block); }
 
 namespace {
 
@@ -85,7 +107,7 @@ TEST_CASE("a job is accepted, taken, begun and done, and ends once", "[pool][des
     const std::vector<Attempt> entries = desk.entries(id);
     REQUIRE(entries.size() == 1);
     CHECK(entries[0].attempt == 1);
-    CHECK(entries[0].task == "app.work");
+    CHECK(entries[0].task->name == "app.work");
     CHECK(entries[0].outcome == JobState::done);
     CHECK(entries[0].job_state == JobState::done);
     CHECK(entries[0].slot == 3);
@@ -318,4 +340,58 @@ TEST_CASE("a job keeps its descriptor for a retry and closes it at its end", "[p
     CHECK(::fcntl(fd, F_GETFD) >= 0);
     desk.desk.attempt_ended(job, done_report(), desk.place, start);
     CHECK(::fcntl(fd, F_GETFD) == -1);
+}
+
+TEST_CASE("a submitter that leaves hears no more, and its jobs go on", "[pool][desk]") {
+    Desk desk;
+    const JobId first = desk.accepted("app.retry");
+    const JobId second = desk.accepted();
+    Listener other;
+    JobDesk::Request request;
+    request.task = "app.work";
+    request.args = desk.args;
+    request.submitter = &other;
+    const JobId others = std::get<JobId>(desk.desk.accept(std::move(request), start));
+    CHECK(desk.listener.open_jobs.size() == 2);
+    Job& begun = desk.begun();
+    CHECK(begun.id == first);
+
+    desk.desk.forget(desk.listener);
+    CHECK(desk.listener.open_jobs.size() == 0);
+    desk.desk.attempt_ended(begun, failed_report(), desk.place, start + 3s);  // and is tried again
+    for (const JobId next : {second, others, first}) {
+        Job& job = desk.begun();
+        CHECK(job.id == next);
+        desk.desk.attempt_ended(job, done_report(), desk.place, start + 4s);
+    }
+    CHECK(desk.listener.ends.empty());
+    CHECK(other.ends.size() == 1);
+    CHECK(other.open_jobs.size() == 0);
+    CHECK(desk.desk.ledger().ended().done == 3);
+}
+
+TEST_CASE("jobs cost no allocation where as many have been before", "[pool][desk]") {
+    class Deaf final : public Submitter {
+        void job_ended(JobId, JobState, unsigned, std::string_view) override {}
+    } submitter;
+    Desk desk;
+    const std::string report = done_report();
+    std::size_t cost = 0;
+    for (int round = 0; round < 30; ++round) {  // the ledger's capacity is filled in 21
+        const std::size_t before = allocations;
+        for (int i = 0; i < 100; ++i) {
+            JobDesk::Request request;
+            request.task = "app.reports.build";
+            request.args = desk.args;
+            request.submitter = &submitter;
+            desk.desk.accept(std::move(request), start);
+        }
+        while (Job* const job = desk.desk.take()) {
+            desk.desk.begin(*job, start);
+            desk.desk.attempt_ended(*job, report, desk.place, start);
+        }
+        cost = allocations - before;
+    }
+    CHECK(desk.desk.ledger().ended().done == 3000);
+    CHECK(cost == 0);
 }
