@@ -95,9 +95,9 @@ def run_pytest(name: str, arguments: list[str | Path], env: Mapping[str, str]) -
 
 
 def python(expression: str | None) -> Tally:
-    """pytest: the Python package alone."""
+    """pytest: the Python package alone, and the bench's arithmetic."""
     arguments: list[str | Path] = ["-c", "python/pyproject.toml", "-n", str(JOBS), "--timeout=120"]
-    return run_pytest("python", [*arguments, *_wish(expression), "tests/python"], {})
+    return run_pytest("python", [*arguments, *_wish(expression), "tests/python", "bench/tests"], {})
 
 
 def integration(expression: str | None) -> Tally:
