@@ -32,6 +32,7 @@ class Description(NamedTuple):
 class Loaded(NamedTuple):
     app: Any
     hostname: str
+    outputs: tuple[str, ...] = ()  # as in Description
 
 
 # --- in the front
@@ -87,7 +88,7 @@ def load(argument: str) -> Loaded:
         return Loaded(find_app(argument), default_nodename(os.environ.get("SUPERVISE_CELERY_HOSTNAME")))
     with open(argument[1:], "rb") as file:
         description = Description(*pickle.loads(file.read()))
-    _join_outputs(description.outputs)
+    join_outputs(description.outputs)
     _prepare(description.preparation)
     if description.name:
         app = _named(description.name)
@@ -98,13 +99,15 @@ def load(argument: str) -> Loaded:
         os.environ["FORKED_BY_MULTIPROCESSING"] = "1"
         app = pickle.loads(description.pickled)
         del os.environ["FORKED_BY_MULTIPROCESSING"]
-    return Loaded(app, description.hostname)
+    return Loaded(app, description.hostname, description.outputs)
 
 
 def _prepare(preparation: dict[str, Any]) -> None:
     script = preparation.get("init_main_from_path")
     if script:
         os.environ["MP_MAIN_FILE"] = script  # Celery calls its tasks as the front does
+    if os.getcwd() not in preparation["sys_path"]:
+        preparation["sys_path"].insert(0, os.getcwd())  # the front has it there while it imports, too
     multiprocessing.spawn.prepare(preparation)
 
 
@@ -115,7 +118,7 @@ def _named(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _join_outputs(paths: tuple[str, str]) -> None:
+def join_outputs(paths: tuple[str, ...]) -> None:
     """What a worker prints and logs goes where the front's own does, as with prefork. A socket
     cannot be opened so: then it goes to supervise, which logs it."""
     for stream, path in enumerate(paths, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import os
 import signal
 import socket
@@ -96,10 +97,11 @@ class CeleryWorker(Worker):
 
         assert self._loaded is not None
         if forked:
+            application.join_outputs(self._loaded.outputs)
             billiard.util._finalizer_registry.clear()
             billiard.util._run_after_forkers()
         process = billiard.process.current_process()
-        process._name = f"ForkPoolWorker-{self._index + 1}"
+        process._name = multiprocessing.current_process().name = f"ForkPoolWorker-{self._index + 1}"
         process.index = self._index
         process_initializer(self._loaded.app, self._loaded.hostname)
         reset_signals()
@@ -129,15 +131,18 @@ class CeleryWorker(Worker):
         current.task = job.task.encode()
         current.head = (job.id, job.attempt, job.deadline_ns)
         frames.MARK.pack_into(self._mark, 0, job.id, job.attempt)
-        self._channel.send(frames.begun(job.id, os.getpid(), time.monotonic_ns()))
+        now = time.monotonic_ns()
+        self._channel.send(frames.begun(job.id, os.getpid(), now))
         # As in Worker: a soft limit that strikes after the task's end is the task's failure.
         try:
             try:
+                current.soft_deadline_ns = job.soft_deadline_ns or NEVER
                 try:
                     call = payload.unpack_call(descriptor)
                 finally:
                     os.close(descriptor)
-                current.soft_deadline_ns = job.soft_deadline_ns or NEVER
+                if now >= current.soft_deadline_ns:  # its signal came too early
+                    _raise_soft_limit()
                 result = Answer(result=_trace(call))
             finally:
                 current.soft_deadline_ns = 0
@@ -161,7 +166,7 @@ def load(channel: socket.socket, argument: str) -> Loaded:
 
 def _load(argument: str) -> Loaded:
     loaded = application.load(argument)
-    app, hostname = loaded
+    app, hostname = loaded.app, loaded.hostname
 
     from celery import signals
     from celery.app import trace

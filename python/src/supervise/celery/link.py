@@ -48,6 +48,7 @@ class Link:
         self._away_since = 0.0
         self._restarts: list[float] = []
         self._asks_again = False
+        self._last_refusal = ""
         self._closed = False
 
     @property
@@ -64,8 +65,8 @@ class Link:
                 self._start_private(self._private)
             self._connect()
             self._wait_for_welcome()
-        except Gone as gone:
-            raise PoolError(f"supervise cannot be reached: {gone}") from None
+        except (Gone, ControlError) as error:
+            raise PoolError(f"supervise cannot be reached: {error}") from None
         if isinstance(self.loop, ThreadLoop):
             self.loop.start()
 
@@ -101,12 +102,10 @@ class Link:
                 if self._private is not None:
                     self._check(self._private)
                 raise PoolError(f"supervise went away before its workers were ready: {gone}") from None
-        try:
+        if self._private is not None:
             status = self.control.status()
-        except ControlError:
-            return  # it may be another's, who lets us submit and not ask
-        if status.get("state") == "degraded":
-            raise PoolError(f"the workers cannot start: {status.get('advice')}")
+            if status.get("state") != "running":
+                raise PoolError(f"the workers cannot start: {status.get('advice') or 'see above'}")
 
     # --- running
 
@@ -130,7 +129,9 @@ class Link:
         poller.poll(_STEP_SECONDS * 1000)
 
     def _refused(self, reason: str) -> None:
-        _log.warning("supervise takes no task for the moment: %s", reason)
+        if reason != self._last_refusal:
+            _log.warning("supervise takes no task for the moment: %s", reason)
+            self._last_refusal = reason
         self.loop.later(_RETRY_SECONDS, self._ask_again)
 
     def _ask_again(self) -> None:

@@ -184,7 +184,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
             with contextlib.suppress(ControlError):
                 status = self._link.control.status()
         keys = self._desk.keys() if self._desk is not None else {}
-        workers = status.get("workers", [])
+        workers = [worker for worker in status.get("workers", []) if worker["slot"]]  # no spares
         info: dict[str, Any] = super()._get_info()
         info.update(
             {

@@ -170,7 +170,7 @@ def _log_settings(hostname: str) -> dict[str, Any]:
     if level <= logging.DEBUG:
         settings["level"] = "info"
     if any(_is_socket(stream) for stream in (1, 2)):
-        settings["level"] = "info"  # the workers' output comes this way, see application._join_outputs()
+        settings["level"] = "info"  # the workers' output comes this way, see application.join_outputs()
     log_file = os.environ.get("CELERY_LOG_FILE")
     if log_file:
         from celery.utils.nodenames import node_format
