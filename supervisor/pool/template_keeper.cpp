@@ -12,6 +12,9 @@ namespace {
 /// A template does nothing but fork: what it grows by is a leak (of a hook, of a thread).
 constexpr std::uint64_t least_leak = 64ULL << 20;
 
+/// Without the traceback, which the log has.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 std::string joined(const std::vector<std::string>& texts) {
     std::string all;
     for (const std::string& text : texts) {
@@ -228,7 +231,7 @@ void TemplateKeeper::template_gone(TemplateProcess& gone, const ExitVerdict& ver
     }
     const std::string what =
         "its template " + std::string(served ? "died: " : "did not start: ") + verdict.detail;
-    error_ = what;
+    error_ = first_line(what);
     const TimePoint now = context_.clock->now();
     restart_at_ =
         now + backoff_.after_death(settings_->restart, gone.forks() > 0, context_.random_share());
@@ -237,7 +240,8 @@ void TemplateKeeper::template_gone(TemplateProcess& gone, const ExitVerdict& ver
 
 void TemplateKeeper::renewal_failed(const TemplateProcess& failed, const std::string& what) {
     error_ = "generation " + std::to_string(failed.generation()) +
-             " of the application does not serve: " + what + "; the one before it goes on";
+             " of the application does not serve: " + first_line(what) +
+             "; the one before it goes on";
     context_.logger.error(
         "template.renewal_failed",
         {{"pool", settings_->name},
