@@ -129,7 +129,9 @@ void PoolProcess::receive(int most) {
         if (batch.closed) {
             ended_ = true;  // a closed socket stays readable for ever
             owner_.channel_ended();
-        } else if (!batch.more) {
+        } else if (batch.count == 0) {
+            // Not when it is merely not full: the next answer is mostly there by now, and another
+            // read costs less than a wait.
             return;
         }
     }
