@@ -1,16 +1,20 @@
-"""Run with `pytest -c python/pyproject.toml tests/celery`, in an environment that has Celery."""
+"""Run with `pytest -c tests/celery/pytest.ini tests/celery`, in an environment that has Celery."""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "python" / "src"))
+TOP = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "python/src"), str(TOP / "tests/python"), str(TOP / "tests/celery")]
+
+from celery_front import BINARY, Front, Redis, redis  # noqa: E402
 
 if importlib.util.find_spec("celery") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -26,3 +30,32 @@ def no_test_hangs() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """One for all tests that do not stop it."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server")
+    with redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def make_front(tmp_path: Path, redis_server: Redis) -> Iterator[Callable[..., Front]]:
+    """make_front(source, broker=..., backend=...) gives one that is not started. At the end each
+    must have left nothing."""
+    if not BINARY.exists():
+        pytest.skip(f"{BINARY} is not there")
+    fronts: list[Front] = []
+
+    def make(source: str = "", broker: str = "", backend: str = "") -> Front:
+        folder = tmp_path / f"front-{len(fronts)}"
+        folder.mkdir()
+        fronts.append(Front(folder, broker or redis_server.url(0), backend or redis_server.url(1), source))
+        redis_server.flush()
+        return fronts[-1]
+
+    yield make
+    for front in fronts:
+        front.close()

@@ -188,6 +188,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
         info: dict[str, Any] = super()._get_info()
         info.update(
             {
+                "implementation": "supervise.celery.prefork:TaskPool",  # Celery 5.2 does not say it
                 "max-concurrency": self.limit,
                 "processes": [worker["pid"] for worker in workers],
                 "max-tasks-per-child": self.options.get("maxtasksperchild") or "N/A",
