@@ -12,6 +12,7 @@ import os
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject
+from celery.signals import worker_process_init
 
 import supervise.claim
 
@@ -22,6 +23,9 @@ if SETTINGS.get("register", True):
     supervise.claim.register(
         store=SETTINGS.get("store"), threshold=SETTINGS.get("threshold"), ttl=SETTINGS.get("ttl")
     )
+
+if SETTINGS.get("children_resolve"):
+    worker_process_init.connect(lambda **_: supervise.claim.resolve_in_this_process(), weak=False)
 
 app = Celery("claimapp", broker=SETTINGS.get("broker", "memory://"), backend=SETTINGS.get("backend"))
 app.conf.update(

@@ -26,7 +26,9 @@ def pool(request):
 
 
 @pytest.mark.parametrize("extended", [False, True], ids=["short results", "extended results"])
-def test_a_missing_entry_fails_its_task_and_no_other(world, pool, entries, directory, redis, extended):
+def test_a_missing_entry_fails_its_task_and_no_other(
+    world, pool, entries, leftovers, directory, redis, extended
+):
     app = world.producer(conf={"result_extended": extended, "task_acks_late": True})
     lost = app.digest.apply_async((BIG, "small"), link_error=app.on_error.s())
     (entry,) = entries()
@@ -38,10 +40,10 @@ def test_a_missing_entry_fails_its_task_and_no_other(world, pool, entries, direc
         lost.get(timeout=SECONDS)
     assert json.loads(redis.blpop("errors", timeout=SECONDS)[1]) == [lost.id, "ClaimMissing"]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_a_corrupt_entry_fails_its_task(world, pool, entries, directory):
+def test_a_corrupt_entry_fails_its_task(world, pool, entries, leftovers, directory):
     app = world.producer(serializer="claim-pickle")
     spoilt = app.digest.delay(rows=BIG)
     (entry,) = entries()
@@ -50,7 +52,23 @@ def test_a_corrupt_entry_fails_its_task(world, pool, entries, directory):
     with pytest.raises(ClaimCorrupt, match=f"entry {entry} .* is not what the producer stored"):
         spoilt.get(timeout=SECONDS)
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
+
+
+def test_children_that_load_while_they_decode_are_no_different(world, entries, leftovers, directory):
+    app = world.producer(children_resolve=True)
+    lost = app.digest.delay(BIG)
+    (directory / entries()[0]).unlink()
+    retried = app.succeed_at.delay(BIG, 2)
+    file = (directory / entries()[0]).stat().st_ino
+    (directory / "kept").hardlink_to(directory / entries()[0])
+    worker = world.worker("-P", "prefork", "-c", "1")
+    with pytest.raises(ClaimMissing):
+        lost.get(timeout=SECONDS)
+    assert retried.get(timeout=SECONDS) == [2, app.short(BIG)]
+    worker.stop()
+    assert leftovers() == ["kept"]
+    assert ((directory / "kept").stat().st_ino, (directory / "kept").stat().st_nlink) == (file, 1)
 
 
 def test_a_store_that_is_open_to_others_fails_the_tasks_and_tells_the_producer(world, directory):
@@ -65,28 +83,28 @@ def test_a_store_that_is_open_to_others_fails_the_tasks_and_tells_the_producer(w
     worker.stop()
 
 
-def test_a_message_that_is_delivered_again_finds_its_entry(world, redis, entries):
+def test_a_message_that_is_delivered_again_finds_its_entry(world, redis, leftovers):
     app = world.producer()
     result = app.die_once.delay(BIG)
     worker = world.worker("-P", "prefork", "-c", "1")
     os.kill(int(redis.blpop("victims", timeout=SECONDS)[1]), signal.SIGKILL)
     assert result.get(timeout=SECONDS) == [2, app.short(BIG)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
 @pytest.mark.skipif(not hasattr(Task, "retry_on_worker_lost"), reason="Celery 5.7 has it")
-def test_a_task_that_the_front_sends_again_has_its_arguments(world, redis, entries):
+def test_a_task_that_the_front_sends_again_has_its_arguments(world, redis, leftovers):
     app = world.producer()
     result = app.retried_when_lost.delay(BIG)
     worker = world.worker("-P", "prefork", "-c", "1")
     os.kill(int(redis.blpop("victims", timeout=SECONDS)[1]), signal.SIGKILL)
     assert result.get(timeout=SECONDS) == [1, app.short(BIG)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_a_killed_worker_leaves_the_entries_to_the_next(world, redis, entries):
+def test_a_killed_worker_leaves_the_entries_to_the_next(world, redis, entries, leftovers):
     app = world.producer(conf={"broker_transport_options": {"visibility_timeout": 1}})
     result = app.die_once.delay(BIG)
     first = world.worker("-P", "prefork", "-c", "1")
@@ -98,10 +116,10 @@ def test_a_killed_worker_leaves_the_entries_to_the_next(world, redis, entries):
     second = world.worker("-P", "prefork", "-c", "1")
     assert result.get(timeout=SECONDS) == [2, app.short(BIG)]
     second.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_the_front_loads_for_an_errback_that_it_calls_itself(world, redis, entries):
+def test_the_front_loads_for_an_errback_that_it_calls_itself(world, redis, leftovers):
     app = world.producer()
     result = app.wait.apply_async((BIG,), link_error=app.on_error.s("e" * 3000))
     worker = world.worker("-P", "prefork", "-c", "1")
@@ -113,7 +131,7 @@ def test_the_front_loads_for_an_errback_that_it_calls_itself(world, redis, entri
     got = json.loads(redis.blpop("errors", timeout=SECONDS)[1])
     assert got == [result.id, "WorkerLostError", app.short("e" * 3000)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
 def test_revoked_tasks_leave_nothing_behind_after_the_sweep(world, redis, entries, directory):
@@ -141,7 +159,7 @@ def test_revoked_tasks_leave_nothing_behind_after_the_sweep(world, redis, entrie
     assert entries() == []
 
 
-def test_the_front_sweeps_when_it_sees_its_first_claim(world, entries, directory):
+def test_the_front_sweeps_when_it_sees_its_first_claim(world, entries, leftovers, directory):
     app = world.producer()
     app.digest.delay(BIG)
     for entry in entries():
@@ -150,7 +168,7 @@ def test_the_front_sweeps_when_it_sees_its_first_claim(world, entries, directory
     worker = world.worker("-P", "prefork", "-c", "1")
     assert app.digest.delay(BIG).get(timeout=SECONDS) == [app.short(BIG)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
 def test_with_remove_off_all_is_left_to_the_sweep(world, entries):

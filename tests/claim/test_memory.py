@@ -22,14 +22,14 @@ def rise(world, serializer, *pool):
     for number, result in enumerate(results):
         assert result.get(timeout=SECONDS) == [app.short(text), app.short(number)]
     grown = worker.memory("VmHWM") - before
-    worker.stop()
+    worker.stop() if serializer != "json" else worker.kill()  # Celery 5.2 may hang at the end of that one
     print(f"{serializer} {' '.join(pool)}: the front rose by {grown / MB:.1f} MB")
     return grown
 
 
-def test_a_front_with_32_prefetched_megabytes_rises_by_less_than_5(world, entries):
+def test_a_front_with_32_prefetched_megabytes_rises_by_less_than_5(world, leftovers):
     assert rise(world, "claim-json", "-P", "prefork", "-c", "2") <= 5 * MB
-    assert entries() == []
+    assert leftovers() == []
 
 
 def test_without_the_claim_check_it_rises_by_more_than_32(world):
@@ -38,6 +38,6 @@ def test_without_the_claim_check_it_rises_by_more_than_32(world):
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_a_process_that_runs_the_tasks_itself_holds_those_that_run_only(world, pool, entries):
+def test_a_process_that_runs_the_tasks_itself_holds_those_that_run_only(world, pool, leftovers):
     assert rise(world, "claim-json", "-P", pool, "-c", "1") <= 20 * MB
-    assert entries() == []
+    assert leftovers() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -273,6 +274,19 @@ def test_a_consumer_that_is_not_celery_may_have_values_decoded(register, name, m
     loading.resolve_in_this_process()
     args, kwargs, _ = loads(dumps(name, [BIG], {"small": 1, "big": BIG}))
     assert (list(args), kwargs) == ([BIG], {"small": 1, "big": BIG})
+
+
+def test_where_decoding_loads_the_use_of_arguments_that_are_gone_raises(
+    register, name, monkeypatch, directory
+):
+    register()
+    monkeypatch.setattr(loading, "_resolves_here", True)
+    message = dumps(name, [1], {"big": BIG})
+    shutil.rmtree(directory)
+    directory.mkdir(mode=0o700)
+    args, kwargs, _ = loads(message)
+    with pytest.raises(ClaimMissing):
+        (lambda *args, **kwargs: None)(*args, **kwargs)
 
 
 def test_compression_and_the_two_serializers_go_together(register, name):

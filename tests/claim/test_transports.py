@@ -44,7 +44,9 @@ def folders(tmp_path):
 
 
 @pytest.mark.parametrize("pool", [("prefork", "-c", "2"), ("solo",)], ids=["prefork", "solo"])
-def test_a_worker_on_a_broker_of_files_leaves_nothing_behind(world, folders, pool, entries, tmp_path):
+def test_a_worker_on_a_broker_of_files_leaves_nothing_behind(
+    world, folders, pool, entries, leftovers, tmp_path
+):
     app = world.producer(
         broker="filesystem://", conf={"broker_transport_options": folders, "task_acks_late": True}
     )
@@ -55,4 +57,4 @@ def test_a_worker_on_a_broker_of_files_leaves_nothing_behind(world, folders, poo
     got = [result.get(timeout=SECONDS) for result in results]
     assert got == [[app.short(BIG), app.short(n)] for n in range(5)] + [[1, app.short(BIG)]]
     worker.stop()
-    assert entries() == []
+    assert leftovers(*(path.read_text() for path in (tmp_path / "queue").iterdir())) == []

@@ -20,7 +20,7 @@ def pool(request):
 
 
 @pytest.mark.parametrize("serializer", ["claim-json", "claim-pickle"])
-def test_large_arguments_arrive_and_leave_nothing_behind(world, pool, serializer, entries, redis):
+def test_large_arguments_arrive_and_leave_nothing_behind(world, pool, serializer, entries, leftovers, redis):
     app = world.producer(serializer=serializer)
     results = [app.digest.delay(BIG, 5, rows=BIGGER, note="small") for _ in range(3)]
     assert len(entries()) == 6
@@ -31,15 +31,15 @@ def test_large_arguments_arrive_and_leave_nothing_behind(world, pool, serializer
     assert [result.get(timeout=SECONDS) for result in results] == [expected] * 3
 
     assert worker.stop() == 0
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_an_acknowledged_late_task_leaves_nothing_behind(world, pool, entries):
+def test_an_acknowledged_late_task_leaves_nothing_behind(world, pool, leftovers):
     app = world.producer(conf={"task_acks_late": True})
     worker = world.worker(*pool)
     assert app.digest.delay(BIG).get(timeout=SECONDS) == [app.short(BIG)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
 def test_a_retried_task_has_one_entry_all_the_time_and_stores_it_once(world, pool, entries, directory):
@@ -59,25 +59,25 @@ def test_a_retried_task_has_one_entry_all_the_time_and_stores_it_once(world, poo
     assert kept.stat().st_nlink == 1
 
 
-def test_a_task_that_retries_without_raising_does_not_take_the_entry_from_its_retry(world, redis, entries):
+def test_a_task_that_retries_without_raising_does_not_take_the_entry_from_its_retry(world, redis, leftovers):
     app = world.producer()
     worker = world.worker("-P", "solo")
     app.retry_quietly.delay(BIG)
     assert redis.blpop("seen", timeout=SECONDS)[1].decode() == app.short(BIG)
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_an_argument_that_is_sent_on_gets_an_entry_of_its_own(world, entries):
+def test_an_argument_that_is_sent_on_gets_an_entry_of_its_own(world, leftovers):
     app = world.producer()
     worker = world.worker("-P", "prefork", "-c", "1")
     second = app.send_on.delay(BIG).get(timeout=SECONDS)
     assert app.app.AsyncResult(second).get(timeout=SECONDS) == [app.short(BIG), app.short("small")]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_a_chain_carries_large_arguments_of_later_steps(world, pool, redis, entries):
+def test_a_chain_carries_large_arguments_of_later_steps(world, pool, redis, entries, leftovers):
     app = world.producer()
     workflow = chain(app.append.s("a", BIG), app.append.s("b" * 2000), app.append.s(end="c" * 2000))
     result = workflow.delay()
@@ -87,30 +87,30 @@ def test_a_chain_carries_large_arguments_of_later_steps(world, pool, redis, entr
     worker = world.worker(*pool)
     assert result.get(timeout=SECONDS) == "a" + BIG + "b" * 2000 + "c" * 2000
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_callbacks_carry_large_arguments(world, redis, entries):
+def test_callbacks_carry_large_arguments(world, redis, leftovers):
     app = world.producer()
     app.grow.apply_async((3,), link=[app.on_error_by_id.s(note=BIG), app.on_error_by_id.s(note="t" * 3000)])
     worker = world.worker("-P", "prefork", "-c", "1")
     got = sorted(json.loads(redis.blpop("errors", timeout=SECONDS)[1]) for _ in range(2))
     worker.stop()
     assert got == sorted([["xxx", app.short(BIG)], ["xxx", app.short("t" * 3000)]])
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_a_chord_joins_large_results_and_its_body_has_large_arguments(world, pool, entries):
+def test_a_chord_joins_large_results_and_its_body_has_large_arguments(world, pool, leftovers):
     app = world.producer()
     header = [app.grow.s(3000, letter) for letter in "abc"]
     result = chord(header)(app.join.s(BIG))
     worker = world.worker(*pool)
     assert result.get(timeout=SECONDS) == [app.short(letter * 3000) for letter in "abc"] + [app.short(BIG)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_a_group_in_a_chain_becomes_a_chord_with_its_large_arguments(world, entries):
+def test_a_group_in_a_chain_becomes_a_chord_with_its_large_arguments(world, leftovers):
     app = world.producer()
     workflow = chain(
         app.append.s("a", "b"), group(app.append.s(BIG), app.append.s("t" * 3000)), app.join.s("j" * 3000)
@@ -120,10 +120,10 @@ def test_a_group_in_a_chain_becomes_a_chord_with_its_large_arguments(world, entr
     expected = [app.short("ab" + BIG), app.short("ab" + "t" * 3000), app.short("j" * 3000)]
     assert result.get(timeout=SECONDS) == expected
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_both_kinds_of_errback_get_their_large_arguments(world, pool, redis, entries):
+def test_both_kinds_of_errback_get_their_large_arguments(world, pool, redis, leftovers):
     app = world.producer()
     failed = app.fail.apply_async(
         (BIG,), link_error=[app.on_error.s(BIGGER, "e" * 3000), app.on_error_by_id.s(note="i" * 3000)]
@@ -135,7 +135,7 @@ def test_both_kinds_of_errback_get_their_large_arguments(world, pool, redis, ent
     worker.stop()
     by_call = [failed.id, "RuntimeError", app.short(BIGGER), app.short("e" * 3000)]
     assert got == sorted([by_call, [failed.id, app.short("i" * 3000)]])
-    assert entries() == []
+    assert leftovers() == []
 
 
 def test_what_a_task_ignores_is_removed_and_what_it_rejects_is_kept_for_a_dead_letter_queue(
@@ -150,7 +150,7 @@ def test_what_a_task_ignores_is_removed_and_what_it_rejects_is_kept_for_a_dead_l
     assert len(entries()) == 1
 
 
-def test_control_messages_travel_inline_and_show_claims_with_their_size(world, redis, entries):
+def test_control_messages_travel_inline_and_show_claims_with_their_size(world, redis, entries, leftovers):
     app = world.producer()
     worker = world.worker("-P", "prefork", "-c", "1", "-n", "front@localhost")
     waiting = app.wait.delay(BIG)
@@ -171,19 +171,19 @@ def test_control_messages_travel_inline_and_show_claims_with_their_size(world, r
     redis.rpush("go", 1)
     assert waiting.get(timeout=SECONDS) == app.short(BIG)
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_a_workflow_may_contain_a_task_with_another_serializer(world, entries):
+def test_a_workflow_may_contain_a_task_with_another_serializer(world, leftovers):
     app = world.producer()
     result = chain(app.grow.s(10), app.plain_json.s(BIG)).delay()
     worker = world.worker("-P", "solo")
     assert result.get(timeout=SECONDS) == [app.short("x" * 10), app.short(BIG)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []
 
 
-def test_the_worker_needs_no_call_where_the_package_is_installed(world, directory, entries, installed):
+def test_the_worker_needs_no_call_where_the_package_is_installed(world, directory, leftovers, installed):
     app = world.producer()
     result = app.succeed_at.delay(BIG, 2)
     world.settings.update(register=False)
@@ -193,4 +193,4 @@ def test_the_worker_needs_no_call_where_the_package_is_installed(world, director
     )  # fmt: skip
     assert result.get(timeout=SECONDS) == [2, app.short(BIG)]
     worker.stop()
-    assert entries() == []
+    assert leftovers() == []

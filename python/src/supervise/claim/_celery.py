@@ -13,7 +13,7 @@ from typing import Any
 
 from supervise.claim import _keeper, _settings
 from supervise.claim._claim import Claim, ClaimedArgs, sending_call
-from supervise.claim._loading import resolve
+from supervise.claim._loading import load
 
 _LOADED = "supervise_claims"  # an attribute of the running task's request: claims by digest
 
@@ -47,17 +47,11 @@ def load_arguments(task: Any, args: Any, kwargs: Any, **_: Any) -> None:
     logs, so an error is kept in the arguments: the call then raises it, and the task fails."""
     if not isinstance(args, ClaimedArgs):
         return
-    request = task.request
-    claims = [value for value in (*args, *kwargs.values()) if isinstance(value, Claim)]
-    try:
-        loaded, named = resolve(args, kwargs)
-    except Exception as error:
-        request.args = args[:]  # for on_failure, and for backends that store the arguments
-        args.error = error
-        return
-    args[:] = loaded
-    kwargs.update(named)
-    setattr(request, _LOADED, {claim.digest: claim for claim in claims})
+    load(args, kwargs)
+    if args.error is None:
+        setattr(task.request, _LOADED, args.claims)
+    else:
+        task.request.args = args[:]  # for on_failure, and for backends that store the arguments
 
 
 def watch_request(request: Any, **_: Any) -> None:

@@ -79,13 +79,14 @@ def revive(id: object, size: object, digest: object, format: str) -> Claim:
 class ClaimedArgs(list[Any]):
     """The positional arguments of a message that has entries in the store; `entries` has the IDs of all.
 
-    `error` is set where loading failed: to call the task with these arguments then raises it, and so it
-    becomes an ordinary failure of that task.
+    After loading either `claims` has what the values were, by their digests, or `error` why there are
+    none: to call the task with these arguments then raises it, as an ordinary failure of that task.
     """
 
     def __init__(self, args: list[Any], entries: list[str]) -> None:
         super().__init__(args)
         self.entries = entries
+        self.claims: Optional[dict[str, Claim]] = None
         self.error: Optional[BaseException] = None
 
     def __iter__(self) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supervise.claim import _settings
-from supervise.claim._claim import Claim
+from supervise.claim._claim import Claim, ClaimedArgs
 from supervise.claim._errors import ClaimCorrupt
 from supervise.claim._formats import FORMATS
 
@@ -23,11 +23,26 @@ def resolve(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], 
     return [_loaded(value) for value in args], {name: _loaded(value) for name, value in kwargs.items()}
 
 
-def resolve_in_this_process() -> None:
-    """From now on messages are decoded with their values, for consumers that are not Celery's.
+def load(args: ClaimedArgs, kwargs: dict[str, Any]) -> None:
+    """Puts the values in the places of the claims, once. What goes wrong is kept in `args.error`."""
+    if args.claims is not None or args.error is not None:
+        return
+    claims = [value for value in (*args, *kwargs.values()) if isinstance(value, Claim)]
+    try:
+        loaded, named = resolve(args, kwargs)
+    except Exception as error:
+        args.error = error
+    else:
+        args[:] = loaded
+        kwargs.update(named)
+        args.claims = {claim.digest: claim for claim in claims}
 
-    A Celery worker needs no such call, and must not make it in its main process: that decodes every
-    message that it prefetches.
+
+def resolve_in_this_process() -> None:
+    """From now on messages are decoded with their values; where that fails, the use of `args` raises.
+
+    For a process that runs everything it decodes: a consumer of plain kombu, or a prefork child. Celery
+    needs no such call, and its main process must not make it: that decodes all that it prefetches.
     """
     global _resolves_here
     _resolves_here = True

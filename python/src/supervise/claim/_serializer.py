@@ -10,7 +10,7 @@ from supervise.claim import _celery, _settings
 from supervise.claim._claim import Claim, ClaimedArgs, arriving, revive
 from supervise.claim._errors import ClaimError
 from supervise.claim._formats import JSON, PICKLE, Format
-from supervise.claim._loading import resolve, resolves_here
+from supervise.claim._loading import load, resolves_here
 from supervise.claim._outgoing import Outgoing
 
 _ENVELOPE = "supervise.claim"  # the key that a JSON message with claims has and no other
@@ -57,9 +57,10 @@ class Serializer:
             return body
         _celery.connect_if_loaded()
         args, kwargs, embed = body
+        args = ClaimedArgs(list(args), entries)
         if resolves_here():
-            args, kwargs = resolve(args, kwargs)
-        return [ClaimedArgs(list(args), entries), kwargs, embed]
+            load(args, kwargs)
+        return [args, kwargs, embed]
 
     def register(self) -> None:
         """In kombu, as an insecure one: without accept_content nobody decodes pickles."""
