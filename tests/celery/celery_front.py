@@ -87,7 +87,8 @@ class Front:
     # --- its life
 
     def start(self, *options: str, ready: bool = True, **environment: str) -> Front:
-        command = [sys.executable, "-m", "celery", "-A", "proj", "worker", "-l", "INFO", *options]
+        program = str(Path(sys.executable).parent / "celery")
+        command = [sys.executable, program, "-A", "proj", "worker", "-l", "INFO", *options]
         return self.run(command, ready, **environment)
 
     def run(self, command: list[str], ready: bool = True, **environment: str) -> Front:
@@ -122,9 +123,17 @@ class Front:
         self.signal(signal.SIGTERM)
         return self.wait()
 
-    def close(self) -> None:
+    def forget_client(self) -> None:
+        """The next one has connections of its own."""
+        import kombu.pools
+
         if self._app is not None:
             self._app.close()
+            self._app = None
+            kombu.pools.reset()
+
+    def close(self) -> None:
+        self.forget_client()
         if self.process is not None and self.process.poll() is None:
             self.signal(signal.SIGKILL)
             self.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
 import os
 import signal
@@ -171,7 +170,6 @@ def _load(argument: str) -> Loaded:
     from celery import signals
     from celery.app import trace
 
-    _resolve_claims()
     app.loader.init_worker()
     # Not through the variable FORKED_BY_MULTIPROCESSING, by which process_initializer() would do it: the
     # worker's subprocesses would inherit that, and Django would check its models in each worker.
@@ -188,13 +186,6 @@ class _Front:
     def __init__(self, app: Any, hostname: str) -> None:
         self.app = app
         self.hostname = hostname
-
-
-def _resolve_claims() -> None:
-    """Arguments that travel by their IDs are loaded in this process."""
-    if importlib.util.find_spec("supervise.claim") is not None:
-        claim = importlib.import_module("supervise.claim")
-        claim.resolve_in_this_process()
 
 
 def task_infos(loaded: Loaded) -> list[TaskInfo]:
