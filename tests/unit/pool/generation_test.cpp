@@ -84,6 +84,18 @@ TEST_CASE("a busy worker ends its job before it rolls over", "[pool][generation]
     CHECK(stage.status().slot_gap.count == 1);
 }
 
+TEST_CASE("a template without workers goes as soon as another one serves", "[pool][generation]") {
+    TemplateStage stage;
+    FakeWorker& parent = stage.start_forked();
+    stage.pool().scale(0).value();
+    stage.retires(stage.worker(1, 1));
+    stage.pass(10s);
+    CHECK(stage.hears_nothing(parent));  // it serves, though nobody wants it to
+    stage.pool().renew_template().value();
+    stage.imports(2);
+    stage.retires(parent);
+}
+
 TEST_CASE("a worker that has served nobody yet is not waited for when its code is old",
           "[pool][generation]") {
     TemplateStage stage;

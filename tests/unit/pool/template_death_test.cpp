@@ -1,3 +1,5 @@
+#include <sys/wait.h>
+
 #include <csignal>
 
 #include "supervisor/process/orphans.hpp"
@@ -66,6 +68,24 @@ TEST_CASE("an answer that was on its way when the template died counts", "[pool]
     stage.gone(parent);
     stage.gets_ready(worker);
     stage.does_a_job(worker);
+    CHECK(stage.logged("worker.died").empty());
+}
+
+TEST_CASE("all that a template had said before it died counts", "[pool][template]") {
+    TemplateStage stage;
+    stage.start();
+    FakeWorker& parent = stage.imports(1);
+    FakeWorker& child = stage.forks_silently(parent);
+    for (int i = 0; i < 100; ++i) {
+        parent.send(ipc::Pong{});  // more than is read in a turn
+    }
+    stage.answers(parent, child);
+    parent.hang_up();
+    parent.signal(SIGKILL);
+    siginfo_t info{};  // its death is there to be seen before the first frame is read
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(parent.pid), &info, WEXITED | WNOWAIT) == 0);
+    stage.gone(parent);
+    stage.gets_ready(child);
     CHECK(stage.logged("worker.died").empty());
 }
 
@@ -156,12 +176,30 @@ TEST_CASE("a template that leaks is replaced, and its workers stay", "[pool][tem
     stage.pass(10s);
     CHECK(stage.state(second) == "idle");
     CHECK(stage.hears_nothing(parent));
+    CHECK(stage.hears_nothing(next));  // nobody rolls over
     stage.pool().recycle(1).value();
     stage.forks_ready(next);
     stage.retires(second);
     stage.retires(parent);
     CHECK(stage.logged("template.leaks").size() == 1);
     CHECK(stage.status().recycles == std::map<std::string, std::uint64_t>{{"requested", 1}});
+}
+
+TEST_CASE(
+    "where the successor of a template that leaks fails, it serves on, and the next one waits",
+    "[pool][template]") {
+    TemplateStage stage;
+    stage.settings.restart.backoff_most = 40s;
+    FakeWorker& parent = stage.start_forked();
+    parent.memory.private_bytes = 100 * mebi;
+    stage.pass(200ms);
+    stage.fails_to_import(2, "no module named app");
+    stage.does_a_job(stage.worker(1, 1));
+    stage.pass(39s);
+    CHECK_FALSE(stage.has_template(3));
+    CHECK(stage.state(parent) == "ready");
+    stage.pass(2s);
+    CHECK(stage.has_template(3));
 }
 
 TEST_CASE("a small template is no leak before it has grown by 64 MiB", "[pool][template]") {
@@ -271,6 +309,19 @@ TEST_CASE("a stop ends a template in whatever state it is", "[pool][template][dr
     }
 }
 
+TEST_CASE("when the grace is over a template that stays is killed with the workers",
+          "[pool][template][drain]") {
+    TemplateStage stage;
+    stage.settings.grace = 1s;
+    FakeWorker& parent = stage.start_forked();
+    stage.pool().stop();
+    stage.pass(2900ms);
+    CHECK_FALSE(parent.killed);
+    stage.pass(200ms);
+    CHECK(parent.killed);
+    CHECK(stage.worker(1, 1).killed);
+}
+
 TEST_CASE("forks that wait for their turn fail at a stop, and hold nothing up",
           "[pool][template][drain]") {
     TemplateStage stage(10);
@@ -280,6 +331,8 @@ TEST_CASE("forks that wait for their turn fail at a stop, and hold nothing up",
         stage.asked(parent);
     }
     stage.pool().stop();
+    stage.until("the end of the two that waited",
+                [&] { return stage.logged("worker.gone").size() == 2; });
     CHECK(std::holds_alternative<ipc::Retire>(stage.next(parent)));
     parent.exit(0);
     stage.gone(parent);

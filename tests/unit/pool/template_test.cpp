@@ -178,8 +178,10 @@ TEST_CASE("what breaks the protocol ends the template, and not its workers", "[p
     SECTION("a job's end") { parent.send(ipc::Done{1, failed_report(), false}); }
     SECTION("a second READY") { parent.send(ipc::Ready{}); }
     SECTION("no frame at all") { parent.send_bytes("?"); }
+    stage.until("its kill", [&] { return parent.killed; });
+    stage.pool().recycle(1).value();
+    CHECK(stage.hears_nothing(parent));  // it is not asked for any more
     stage.gone(parent);
-    CHECK(parent.killed);
     CHECK(stage.logged("template.protocol_error").size() == 1);
     stage.does_a_job(stage.worker(1, 1));
     REQUIRE(stage.pass_until(1s, [&] { return stage.has_template(2); }));
@@ -312,4 +314,55 @@ TEST_CASE("a template that cannot be launched is a failed start", "[pool][templa
     stage.host().launch_failure.clear();
     REQUIRE(stage.pass_until(1s, [&] { return stage.has_template(2); }));
     stage.does_a_job(stage.forks_ready(stage.imports(2)));
+}
+
+TEST_CASE("a worker's last job does not wait for a fork that is under way", "[pool][template]") {
+    TemplateStage stage;
+    stage.settings.recycle.max_tasks = 1;
+    stage.start();
+    FakeWorker& parent = stage.imports(1);
+    FakeWorker& worker = stage.forks_ready(parent);
+    FakeWorker& successor = stage.forks(parent);
+    const JobId first = stage.submit();
+    CHECK(stage.job(worker) == first);
+    const JobId second = stage.submit();
+    stage.done(worker, first);
+    CHECK(stage.hears_nothing(worker));
+    stage.gets_ready(successor);
+    stage.retires(worker);
+    stage.forks(parent);
+    CHECK(stage.job(successor) == second);
+}
+
+TEST_CASE("a fork does not wait for the end of its slot's earlier workers", "[pool][template]") {
+    TemplateStage stage;
+    FakeWorker& parent = stage.start_forked();
+    FakeWorker& first = stage.worker(1, 1);
+    stage.pool().recycle(1).value();
+    FakeWorker& second = stage.forks_ready(parent);
+    stage.does_a_job(second);
+    stage.dies(second, SIGKILL);
+    CHECK(stage.state(first) == "retiring");
+    stage.pass(1s);
+    stage.does_a_job(stage.forks_ready(parent));
+}
+
+TEST_CASE("where the budget has no room the old worker stays until a fork can be had",
+          "[pool][template]") {
+    TemplateStage stage;
+    stage.host().fresh = {50 << 20, 40 << 20};
+    stage.settings.memory.budget = 79 << 20;
+    FakeWorker& parent = stage.start_forked();
+    FakeWorker& old = stage.worker(1, 1);
+    stage.dies(parent, SIGKILL);
+    stage.pool().recycle(1).value();
+    REQUIRE(stage.pass_until(1s, [&] { return stage.has_template(2); }));
+    FakeWorker& next = stage.launched(2);
+    CHECK(stage.hears_nothing(old));
+    stage.does_a_job(old);
+    stage.imports(2);
+    stage.pass(200ms);
+    stage.retires(old);
+    stage.does_a_job(stage.forks_ready(next));
+    CHECK(stage.logged("worker.order_reversed").size() == 1);
 }

@@ -98,6 +98,22 @@ TEST_CASE("what was unsafe is forked again when a new template finds it mended",
     }
 }
 
+TEST_CASE("what was unsafe is forgotten where preload is turned off", "[pool][template][unsafe]") {
+    TemplateStage stage;
+    stage.start();
+    stage.retires(stage.imports(1, findings));
+    stage.ready(1, 1);
+    stage.settings.preload = false;
+    stage.pool().apply(stage.settings);
+    CHECK(stage.status().templates.empty());
+    stage.ready(1, 2);
+    stage.retires(stage.worker(1, 1));
+    stage.settings.preload = true;
+    stage.pool().apply(stage.settings);
+    stage.launched(3);
+    CHECK(stage.trouble().state.empty());
+}
+
 TEST_CASE("a pool that refuses to fork unsafely is degraded, and says why",
           "[pool][template][unsafe]") {
     RefusingStage stage;

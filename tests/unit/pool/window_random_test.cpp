@@ -17,6 +17,7 @@ class Walk {
         stage_.settings.restart.burst = 0;
         stage_.settings.restart.backoff_first = 1ms;
         stage_.settings.restart.backoff_most = 1ms;
+        stage_.tasks.emplace_back().name = "app.other";
         stage_.start_ready();
     }
 
@@ -59,7 +60,8 @@ class Walk {
     std::deque<ipc::Job>& held(unsigned slot) { return stage_.held(worker(slot)); }
 
     void submit(unsigned count) {
-        for (const JobId id : stage_.submit_at_once(count)) {
+        const char* const task = random_() % 2 == 0 ? "app.work" : "app.other";
+        for (const JobId id : stage_.submit_at_once(count, task)) {
             waiting_.push_back(id);
             submitted_ = id;
         }

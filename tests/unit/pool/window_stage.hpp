@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "tests/unit/pool/stage.hpp"
@@ -19,6 +20,7 @@ class WindowStage : public Stage {
         pool().pause();
         for (unsigned i = 0; i < count; ++i) {
             ids.push_back(submit(task));
+            tasks_of_[ids.back()] = task;
         }
         pool().resume();
         return ids;
@@ -28,7 +30,8 @@ class WindowStage : public Stage {
     std::vector<JobId> gets(FakeWorker& worker) {
         std::vector<JobId> ids;
         turn();
-        const auto take = [&](JobId id, std::uint16_t attempt) {
+        const auto take = [&](JobId id, std::uint16_t attempt, std::string_view task) {
+            REQUIRE((tasks_of_.count(id) == 0 || tasks_of_[id] == task));
             ipc::Job kept;
             kept.id = id;
             kept.attempt = attempt;
@@ -38,11 +41,11 @@ class WindowStage : public Stage {
         while (const auto message = worker.receive()) {
             if (const auto* const several = std::get_if<ipc::JobBatch>(&*message)) {
                 for (const ipc::JobBatch::Entry& entry : several->jobs) {
-                    take(entry.id, entry.attempt);
+                    take(entry.id, entry.attempt, several->task);
                 }
             } else {
                 const auto& job = std::get<ipc::Job>(*message);
-                take(job.id, job.attempt);
+                take(job.id, job.attempt, job.task);
             }
         }
         REQUIRE(held(worker).size() <= settings.jobs.window);
@@ -64,7 +67,8 @@ class WindowStage : public Stage {
     }
 
   private:
-    std::map<std::string, std::deque<ipc::Job>> held_;
+    std::map<std::string, std::deque<ipc::Job>> held_;  ///< by leaf
+    std::map<JobId, std::string> tasks_of_;
 };
 
 }  // namespace supervise::test
