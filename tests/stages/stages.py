@@ -121,6 +121,21 @@ def run_integration(preset: str, arguments: list[str], timeout: int) -> Tally:
     )  # fmt: skip
 
 
+def celery(expression: str | None) -> Tally:
+    """pytest: the pool class and the claim check, with real Celery, kombu and Redis."""
+    if not build("release"):
+        return Tally(failed=1, failures=["build release"])
+    tally = Tally()
+    for name in ("celery", "claim"):
+        arguments: list[str | Path] = [
+            "-c", f"tests/{name}/pytest.ini", "--rootdir", f"tests/{name}",
+            "-n", str(JOBS), "--dist", "loadfile", "--timeout=300",
+        ]  # fmt: skip
+        environment = {"SUPERVISE_BINARY": str(BUILD / "release/supervise")}
+        tally.add(run_pytest(name, [*arguments, *_wish(expression), f"tests/{name}"], environment))
+    return tally
+
+
 def asan(expression: str | None) -> Tally:
     """Unit and integration tests (but the slow ones) under the address and UB sanitizers."""
     if not build("asan"):
@@ -151,7 +166,8 @@ STAGES: dict[str, Callable[[str | None], Tally]] = {
     "python": python,
     "unit": unit,
     "integration": integration,
+    "celery": celery,
     "install": install_stage,
     "asan": asan,
 }
-SELECTABLE = ("python", "unit", "integration", "asan")  # those that know -k
+SELECTABLE = ("python", "unit", "integration", "celery", "asan")  # those that know -k
