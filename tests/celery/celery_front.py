@@ -139,6 +139,7 @@ class Front:
             self.wait()
         self.until(lambda: not self.supervises(), "its supervise to end")
         shutil.rmtree(self.environment["TMPDIR"], ignore_errors=True)
+        remove_cgroups(self.cgroup)  # those of a supervise that was killed
 
     # --- what can be seen of it
 
@@ -267,6 +268,14 @@ def redis(folder: Path) -> Iterator[Redis]:
         yield server
     finally:
         server.stop()
+
+
+def remove_cgroups(name: str) -> None:
+    for hierarchy in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory"):
+        for top in Path(hierarchy).glob(f"{name[1:]}*"):
+            for folder, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
 
 
 def _short_folder() -> Path:
