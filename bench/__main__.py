@@ -62,7 +62,7 @@ def find_features(program: Path) -> Features:
         sys.exit(f"bench: {program} does not accept the bench's config; is it a supervise of this tree?")
     return Features(
         template=knows(dataclasses.replace(plain, preload=True)),
-        window=knows(dataclasses.replace(plain, window=8)),
+        window=knows(dataclasses.replace(plain, window=16)),
     )
 
 

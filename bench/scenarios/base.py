@@ -40,7 +40,7 @@ class Features:
     def ours_for_short_jobs(self) -> list[EngineSpec]:
         """The default, and with the window of several jobs a worker that is meant for short ones."""
         ours = self.ours()
-        return [ours, dataclasses.replace(ours, window=8)] if self.window else [ours]
+        return [ours, dataclasses.replace(ours, window=16)] if self.window else [ours]
 
 
 class Scenario(ABC):
