@@ -163,12 +163,11 @@ TEST_CASE("a template that says it has forked what is no child of ours is not be
     TemplateStage stage;
     stage.start();
     FakeWorker& parent = stage.imports(1);
-    parent.send(
-        ipc::Forked{stage.asked(parent).number, static_cast<std::uint32_t>(::getppid()), {}});
+    const auto not_a_child = static_cast<std::uint32_t>(::getpid());
+    parent.send(ipc::Forked{stage.asked(parent).number, not_a_child, {}});
     stage.until("the end of the worker", [&] { return !stage.logged("worker.died").empty(); });
     CHECK_THAT(stage.logged("worker.died")[0].fields.at("detail"),
                ContainsSubstring("take over the forked worker"));
-    CHECK(::kill(::getppid(), 0) == 0);
 }
 
 TEST_CASE("what breaks the protocol ends the template, and not its workers", "[pool][template]") {
