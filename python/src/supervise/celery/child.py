@@ -174,12 +174,15 @@ def _load(argument: str) -> Loaded:
     # Not through the variable FORKED_BY_MULTIPROCESSING, by which process_initializer() would do it: the
     # worker's subprocesses would inherit that, and Django would check its models in each worker.
     trace.setup_worker_optimizations(app, hostname)
-    signals.worker_init.send(sender=_Front(app, hostname))
+    front = _Front(app, hostname)
+    signals.celeryd_init.send(sender=hostname, instance=front, conf=app.conf, options={})
+    signals.worker_init.send(sender=front)
     return loaded
 
 
 class _Front:
-    """What handlers of worker_init look at: Celery's own fixups, and the application's."""
+    """What handlers of celeryd_init and worker_init look at. Children of prefork inherit what those did
+    in the parent: Celery's own fixups, and the application's."""
 
     pool_cls = "supervise.celery.prefork:TaskPool"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import weakref
 from collections import deque
 from typing import NamedTuple, Optional
 
@@ -48,6 +49,7 @@ class Connection:
         except BaseException:
             self._socket.close()
             raise
+        _open.add(self)
         self.send(_address.hello())
 
     def fileno(self) -> int:
@@ -114,3 +116,15 @@ class Connection:
             _, descriptor = self._outbox.popleft()
             if descriptor is not None:
                 os.close(descriptor)
+
+
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A process that the front forks, beat say, must not keep the connection open, nor use it."""
+    for connection in list(_open):
+        connection.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)

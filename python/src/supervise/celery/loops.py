@@ -16,6 +16,7 @@ import threading
 import time
 from typing import Any, Callable, Optional
 
+from celery import VERSION as CELERY_VERSION
 from kombu import VERSION as KOMBU_VERSION
 
 from supervise.celery.connection import Connection
@@ -35,6 +36,10 @@ class HubLoop:
         self._writing = False
         self._poker = _Poker() if KOMBU_VERSION < (5, 3) else None
         self._timers: dict[object, tuple[float, Callable[[], object]]] = {}
+        self._stopped = threading.Event()
+        if CELERY_VERSION < (5, 3):
+            # Its signal handlers raise exceptions, wherever the main thread is, unless there is another.
+            threading.Thread(target=self._stopped.wait, name="supervise-pool", daemon=True).start()
 
     def register(self, hub: Any) -> None:
         self._hub = hub
@@ -99,6 +104,7 @@ class HubLoop:
 
     def stop(self) -> None:
         self._timers.clear()
+        self._stopped.set()
         self.unwatch()
 
 
