@@ -20,9 +20,8 @@ constexpr std::chrono::milliseconds memory_pause{10};
 
 /// Room for the control data of one record.
 template <std::size_t descriptors>
-union ControlBuffer {
-    char bytes[CMSG_SPACE(descriptors * sizeof(int))];
-    cmsghdr alignment;
+struct ControlBuffer {
+    alignas(cmsghdr) char bytes[CMSG_SPACE(descriptors * sizeof(int))];
 };
 
 [[noreturn]] void throw_errno(const char* what) {

@@ -45,7 +45,7 @@ Result<void> PoolProcess::prepare(const std::string& pool, const std::string& le
     for (const auto& [reader, writer] :
          {std::pair(&out_, &child_out_), std::pair(&err_, &child_err_)}) {
         if (const Result<void> made = make_pipe(*reader, *writer); !made) {
-            return made;
+            return made.error();
         }
     }
     Result<std::unique_ptr<Leaf>> leaf = context_.cgroups->make_leaf(pool, leaf_name, limits);

@@ -280,7 +280,7 @@ std::uint64_t TemplateKeeper::private_bytes() const {
 }
 
 void TemplateKeeper::describe(PoolSnapshot& snapshot) const {
-    const auto state_of = [this](const TemplateProcess& each) {
+    const auto state_of = [](const TemplateProcess& each) {
         switch (each.state()) {
             case TemplateProcess::State::starting:
                 return "starting";
