@@ -157,6 +157,20 @@ def test_a_cold_shutdown_leaves_a_late_task_to_the_next_worker(front: Front) -> 
     assert [note.split()[0] for note in front.notes()] == ["one", "one"]
 
 
+def test_a_warm_shutdown_can_be_made_cold(front: Front) -> None:
+    result, worker = front.hold("one", "hold_late")
+    front.signal(signal.SIGTERM)
+    front.until(lambda: "Warm shutdown" in front.log(), "the shutdown to begin")
+    front.signal(signal.SIGTERM)  # changes nothing
+    front.signal(signal.SIGQUIT)
+    front.wait()
+    assert front.supervises() == []
+    front.release("one")
+    front.start("-c", "1")
+    assert result.get(timeout=60) == "one"
+    assert [note.split()[0] for note in front.notes()] == ["one", "one"]
+
+
 def test_nothing_outlives_a_front_that_is_killed(front: Front) -> None:
     front.hold("one")
     front.signal(signal.SIGKILL)

@@ -11,6 +11,7 @@ import os
 from typing import Any, Callable, Optional
 
 from celery.concurrency.base import BasePool
+from celery.worker import state as worker_state
 from kombu.asynchronous import get_event_loop
 
 from supervise.celery import draining
@@ -218,7 +219,11 @@ class TaskPool(BasePool):  # type: ignore[misc]
         desk.close()
         link.prepare_to_close()
         hub = get_event_loop() if isinstance(link.loop, HubLoop) else None
+        was_cold = _is_cold()
         while desk.busy:
+            if _is_cold() and not was_cold:  # before Celery 5.5 its handler says no more than this
+                self.on_terminate()
+                return
             link.wait()
             link.turn()
             if hub is not None:
@@ -236,6 +241,11 @@ class TaskPool(BasePool):  # type: ignore[misc]
         link, self._link, self._desk = self._link, None, None
         if link is not None:
             link.close(hurry)
+
+
+def _is_cold() -> bool:
+    """Whether a cold shutdown was asked for; 0 is an exit code, and means yes."""
+    return worker_state.should_terminate is not None and worker_state.should_terminate is not False
 
 
 def _worker_info(worker: dict[str, Any], keys: dict[int, str]) -> dict[str, Any]:
