@@ -30,7 +30,7 @@ if SETTINGS.get("children_resolve"):
 app = Celery("claimapp", broker=SETTINGS.get("broker", "memory://"), backend=SETTINGS.get("backend"))
 app.conf.update(
     task_serializer=SERIALIZER,
-    accept_content=["json", SERIALIZER],
+    accept_content=["json", SERIALIZER, *SETTINGS.get("accept", [])],
     broker_connection_retry_on_startup=True,
     worker_cancel_long_running_tasks_on_connection_loss=True,
     result_expires=None,
@@ -67,10 +67,18 @@ def append(start, end):
 
 @task(bind=True, max_retries=3)
 def succeed_at(self, value, attempt):
-    """Succeeds at its `attempt`-th retry, with what it saw on its way."""
+    """Succeeds at its `attempt`-th retry; says how often the value is on the disk then."""
     if self.request.retries < attempt:
         raise self.retry(countdown=0)
-    return [self.request.retries, short(value)]
+    return [self.request.retries, short(value), files()]
+
+
+def files():
+    """How many files have names in the store; one may have several."""
+    if not os.path.isdir(SETTINGS["store"]):
+        return 0
+    with os.scandir(SETTINGS["store"]) as listing:
+        return len({entry.inode() for entry in listing})
 
 
 @task(bind=True, max_retries=1)
@@ -143,6 +151,5 @@ def wait(self, value):
     return short(value)
 
 
-@task(serializer="json")
-def plain_json(value, other):
-    return [short(value), short(other)]
+for name, serializer in SETTINGS.get("serializers", {}).items():
+    app.tasks[name].serializer = serializer

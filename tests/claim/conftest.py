@@ -19,7 +19,7 @@ from supervise.claim import _settings
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch):
     """Each test has its own store; the default one is never used."""
-    monkeypatch.setenv("SUPERVISE_CLAIM_STORE", "/proc/not-configured")
+    monkeypatch.setenv("CLAIM_CHECK_STORE", "/proc/not-configured")
     _settings._settings = None
     yield
     _settings._settings = None

@@ -12,9 +12,12 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "python/src"
-SECONDS = 120
+BINARY = Path(os.environ.get("SUPERVISE_BINARY") or HERE.parents[1] / "build/release/supervise")
+SECONDS = 120  # how long a test waits for anything
 
 
 class Process:
@@ -71,8 +74,9 @@ class Process:
 
     def _wait(self):
         status = self._process.wait(timeout=SECONDS)
-        self._reader.join(timeout=SECONDS)
-        self._process.stdout.close()
+        self._reader.join(timeout=SECONDS)  # its children may have the output open for longer
+        if not self._reader.is_alive():
+            self._process.stdout.close()
         return status
 
 
@@ -95,15 +99,22 @@ class RedisServer:
 
 
 class Worker(Process):
-    """`celery worker` with the tests' application. `settings` is its $CLAIM_APP."""
+    """`celery worker` with the tests' application. `settings` is its $CLAIM_APP; `-P supervise` our pool."""
 
     def __init__(self, settings, *options, env=None):
+        if options[:2] == ("-P", "supervise"):
+            if not BINARY.exists():
+                pytest.skip(f"{BINARY} is not there")
+            options = options[2:]
+            conf = {**settings.get("conf", {}), "worker_pool": "supervise.celery:TaskPool"}
+            settings = {**settings, "conf": conf}
         environment = {
             **os.environ,
             "CLAIM_APP": json.dumps(settings),
             "PYTHONPATH": os.pathsep.join([str(SOURCES), str(HERE)]),
             "PYTHONUNBUFFERED": "1",
             "C_FORCE_ROOT": "1",
+            "SUPERVISE_BIN": str(BINARY),
             **(env or {}),
         }
         super().__init__(

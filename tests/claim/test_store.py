@@ -100,7 +100,7 @@ def test_passing_an_entry_on_renews_its_time(directory):
 def test_the_command_sweeps_for_cron(directory, monkeypatch):
     DirectoryStore(str(directory)).put(FIRST, b"old")
     os.utime(directory / FIRST, (0, 0))
-    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "SUPERVISE_CLAIM_STORE": str(directory)}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "CLAIM_CHECK_STORE": str(directory)}
     command = [sys.executable, "-m", "supervise.claim", "sweep"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
     assert (done.returncode, done.stdout) == (0, "1 entries removed\n")
@@ -266,6 +266,6 @@ def test_the_settings_are_checked_when_they_are_given():
 
 
 def test_numbers_in_the_environment_are_checked(monkeypatch):
-    monkeypatch.setenv("SUPERVISE_CLAIM_THRESHOLD", "64K")
-    with pytest.raises(ValueError, match=r"\$SUPERVISE_CLAIM_THRESHOLD must be a number, not '64K'"):
+    monkeypatch.setenv("CLAIM_CHECK_THRESHOLD", "64K")
+    with pytest.raises(ValueError, match=r"\$CLAIM_CHECK_THRESHOLD must be a number, not '64K'"):
         supervise.claim.register()

@@ -54,7 +54,7 @@ def test_a_worker_on_a_broker_of_files_leaves_nothing_behind(
     assert len(entries()) == 6
     assert max(path.stat().st_size for path in (tmp_path / "queue").iterdir()) < 4000
     worker = world.worker("-P", *pool)
-    got = [result.get(timeout=SECONDS) for result in results]
+    got = [result.get(timeout=SECONDS)[:2] for result in results]
     assert got == [[app.short(BIG), app.short(n)] for n in range(5)] + [[1, app.short(BIG)]]
     worker.stop()
     assert leftovers(*(path.read_text() for path in (tmp_path / "queue").iterdir())) == []

@@ -52,7 +52,7 @@ def register(
     carry. `ttl`: after how many seconds an entry that nobody removed is swept; longer than any
     countdown. `remove`: False leaves all to the time-to-live, for messages that several workers get.
 
-    What is not given stays as it is: at first `$SUPERVISE_CLAIM_STORE`, `_THRESHOLD`, `_TTL` and `_REMOVE`,
+    What is not given stays as it is: at first `$CLAIM_CHECK_STORE`, `_THRESHOLD`, `_TTL` and `_REMOVE`,
     or `/var/tmp/supervise-claim-UID`, 64 KiB, 7 days, True. Needs kombu.
     """
     _settings.configure(store=store, threshold=threshold, ttl=ttl, remove=remove)

@@ -1,6 +1,6 @@
 """`python -m supervise.claim sweep`: removes what is older than the time-to-live, for cron.
 
-The store and its time-to-live come from $SUPERVISE_CLAIM_STORE and $SUPERVISE_CLAIM_TTL.
+The store and its time-to-live come from $CLAIM_CHECK_STORE and $CLAIM_CHECK_TTL.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ def load_arguments(task: Any, args: Any, kwargs: Any, **_: Any) -> None:
 
 def watch_request(request: Any, **_: Any) -> None:
     """In the front, when a message has been decoded."""
+    sending_call.set(False)  # in case the last sending failed
     args = request.request_dict.get("args")
     if isinstance(args, ClaimedArgs):
         _keeper.keeper().start()
@@ -75,6 +76,17 @@ def finish(**_: Any) -> None:
     _keeper.keeper().finish(timeout=10)
 
 
+def serializer_of(signature: Mapping[str, Any]) -> str:
+    """By which name the signature's task will be sent, as far as this process knows."""
+    named = (signature.get("options") or {}).get("serializer")
+    celery = sys.modules.get("celery")
+    if named or celery is None:
+        return str(named)
+    app = celery.current_app
+    task = app.tasks.get(signature["task"])
+    return str((task is not None and task.serializer) or app.conf.task_serializer)
+
+
 def claims_at_hand() -> Mapping[str, Claim]:
     """What the task that runs in this thread was given, by digest. What it sends on is not stored again."""
     celery = sys.modules.get("celery")
@@ -83,16 +95,3 @@ def claims_at_hand() -> Mapping[str, Claim]:
         return {}
     found: Mapping[str, Claim] = task.request.get(_LOADED) or {}
     return found
-
-
-def serializer_of(signature: Mapping[str, Any]) -> str:
-    """By which name the signature's task will be sent, as far as this process knows."""
-    named = (signature.get("options") or {}).get("serializer")
-    if named:
-        return str(named)
-    celery = sys.modules.get("celery")
-    if celery is None:
-        return ""
-    app = celery.current_app
-    task = app.tasks.get(signature["task"])
-    return str((task is not None and task.serializer) or app.conf.task_serializer)

@@ -19,7 +19,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 leaving: ContextVar[Optional[Outgoing]] = ContextVar("leaving", default=None)
 # The IDs of the entries of the message that is being decoded.
 arriving: ContextVar[Optional[list[str]]] = ContextVar("arriving", default=None)
-# Whether Celery is sending the call of a task, by whichever serializer.
+# Whether Celery is sending the call of a task, by whichever serializer; also after it failed to.
 sending_call: ContextVar[bool] = ContextVar("sending_call", default=False)
 
 
@@ -41,22 +41,17 @@ class Claim:
         if message is not None:
             own = message.pass_on(self)
             return {message.mark: [own.id, own.size, own.digest]}
-        self._refuse_other_serializers()
+        if sending_call.get():
+            raise ClaimError(
+                f"an argument of {self.size:,} bytes is in the store, but this call is sent by a serializer "
+                "that knows nothing of stores: set the task's own to claim-json or claim-pickle"
+            )
         return repr(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         message = leaving.get()
-        if message is None:
-            self._refuse_other_serializers()
         own = self if message is None else message.pass_on(self)
         return revive, (own.id, own.size, own.digest, own.format)
-
-    def _refuse_other_serializers(self) -> None:
-        if sending_call.get():
-            raise ClaimError(
-                f"an argument of {self.size:,} bytes is in the store, and this task has another serializer: "
-                "give all tasks of a workflow the same one, claim-json or claim-pickle"
-            )
 
 
 def revive(id: object, size: object, digest: object, format: str) -> Claim:

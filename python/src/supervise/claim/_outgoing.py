@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Callable
+from typing import Any
 
 from supervise.claim import _celery
 from supervise.claim._claim import Claim, leaving
@@ -23,17 +23,31 @@ CLAIMED = "supervise.claim"
 _CANVAS = ("chain", "group", "chord")
 
 
+def signatures(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All calls of single tasks in callbacks, a chain or a chord."""
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from signatures(each)
+    elif _is_signature(value):
+        canvas = value["subtask_type"] in _CANVAS
+        if not canvas:
+            yield value
+        for parts in (value.get("kwargs") if canvas else None, value.get("options")):
+            for part in (parts or {}).values():
+                yield from signatures(part)
+
+
+def _is_signature(value: Any) -> bool:
+    return isinstance(value, Mapping) and "task" in value and "subtask_type" in value
+
+
 class Outgoing:
-    def __init__(
-        self, format: Format, store: Store, threshold: int, takes_claims: Callable[[Any], bool]
-    ) -> None:
-        """`takes_claims` says of an embedded signature whether its task will be sent in this format."""
+    def __init__(self, format: Format, store: Store, threshold: int) -> None:
         self.mark = secrets.token_hex(16)
         self.claims = 0  # how often a claim was written into the message
         self._format = format
         self._store = store
         self._threshold = threshold
-        self._takes_claims = takes_claims
         self._own: dict[str, Claim] = {}  # by the ID of what was passed on; a new one has its own
 
     @contextmanager
@@ -85,13 +99,13 @@ class Outgoing:
         """The same callbacks, chain or chord, with each signature's call checked in."""
         if isinstance(value, (list, tuple)):
             return [self.check_in_embedded(each) for each in value]
-        if not (isinstance(value, Mapping) and "task" in value and "subtask_type" in value):
+        if not _is_signature(value):
             return value
         signature = dict(value)
         kind = signature["subtask_type"]
         if kind in _CANVAS:
             signature["kwargs"] = self._each(signature.get("kwargs"))
-        elif kind in (None, CLAIMED) and self._takes_claims(signature):
+        elif kind in (None, CLAIMED):
             known = len(self._own)
             signature["args"], signature["kwargs"] = self.check_in(
                 signature.get("args") or (), signature.get("kwargs") or {}

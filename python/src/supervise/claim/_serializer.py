@@ -11,7 +11,7 @@ from supervise.claim._claim import Claim, ClaimedArgs, arriving, revive
 from supervise.claim._errors import ClaimError
 from supervise.claim._formats import JSON, PICKLE, Format
 from supervise.claim._loading import load, resolves_here
-from supervise.claim._outgoing import Outgoing
+from supervise.claim._outgoing import Outgoing, signatures
 
 _ENVELOPE = "supervise.claim"  # the key that a JSON message with claims has and no other
 
@@ -31,12 +31,14 @@ class Serializer:
         if not _is_call(body):
             return self._format.dumps(body)
         current = _settings.settings()
-        outgoing = Outgoing(self._format, _settings.store(), current.threshold, self._is_serializer_of)
+        outgoing = Outgoing(self._format, _settings.store(), current.threshold)
         with outgoing.encoding():
             data = self._format.dumps(body)
             if len(data) > current.threshold:
                 args, kwargs = outgoing.check_in(body[0], body[1])
-                embed = {name: outgoing.check_in_embedded(value) for name, value in body[2].items()}
+                embed = body[2]
+                if self._serves(embed):
+                    embed = {name: outgoing.check_in_embedded(value) for name, value in embed.items()}
                 data = self._format.dumps((args, kwargs, embed))
             if outgoing.claims and isinstance(data, str):
                 data = f'{{"{_ENVELOPE}": "{outgoing.mark}", "body": {data}}}'
@@ -62,15 +64,16 @@ class Serializer:
             load(args, kwargs)
         return [args, kwargs, embed]
 
+    def _serves(self, embed: Mapping[str, Any]) -> bool:
+        """Whether all messages of the workflow will be ours: others cannot carry claims on."""
+        return all(_celery.serializer_of(each) == self.name for each in signatures(list(embed.values())))
+
     def register(self) -> None:
         """In kombu, as an insecure one: without accept_content nobody decodes pickles."""
         registry = import_module("kombu.serialization").registry
         registry.register(self.name, self.encode, self.decode, self.content_type, self.content_encoding)
         if self._format is PICKLE:
             registry.disable(self.content_type)
-
-    def _is_serializer_of(self, signature: Mapping[str, Any]) -> bool:
-        return _celery.serializer_of(signature) == self.name
 
 
 def _is_call(body: Any) -> bool:

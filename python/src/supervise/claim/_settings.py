@@ -17,6 +17,7 @@ StoreLike = Union[str, "os.PathLike[str]", Store, Any]
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
+# Not SUPERVISE_...: those variables are the daemon's own, and it does not hand them to its workers.
 def _number(name: str, default: float) -> float:
     text = os.environ.get(name)
     if not text:
@@ -28,7 +29,7 @@ def _number(name: str, default: float) -> float:
 
 
 def _default_store() -> str:
-    return os.environ.get("SUPERVISE_CLAIM_STORE") or f"/var/tmp/supervise-claim-{os.geteuid()}"
+    return os.environ.get("CLAIM_CHECK_STORE") or f"/var/tmp/supervise-claim-{os.geteuid()}"
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Settings:
     """`threshold` is in bytes, `ttl` in seconds. `remove`: entries go when their task has ended."""
 
     store: StoreLike = field(default_factory=_default_store)
-    threshold: int = field(default_factory=lambda: int(_number("SUPERVISE_CLAIM_THRESHOLD", 64 * 1024)))
-    ttl: float = field(default_factory=lambda: _number("SUPERVISE_CLAIM_TTL", 7 * 24 * 3600))
-    remove: bool = field(default_factory=lambda: _number("SUPERVISE_CLAIM_REMOVE", 1) != 0)
+    threshold: int = field(default_factory=lambda: int(_number("CLAIM_CHECK_THRESHOLD", 64 * 1024)))
+    ttl: float = field(default_factory=lambda: _number("CLAIM_CHECK_TTL", 7 * 24 * 3600))
+    remove: bool = field(default_factory=lambda: _number("CLAIM_CHECK_REMOVE", 1) != 0)
 
     def __post_init__(self) -> None:
         if self.threshold < 0 or self.ttl <= 0:
