@@ -1,0 +1,113 @@
+"""What a private supervise is told: its config, and the description of the application."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery_front import BINARY
+
+from supervise.celery import application, toml
+from supervise.celery.private_supervise import Wishes, config, find_program
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+
+def settings(tmp_path: Path, **wishes: Any) -> dict[str, Any]:
+    return config(Wishes(**{"workers": 2, "hostname": "celery@here", **wishes}), str(tmp_path), "/tmp/app")
+
+
+def test_celerys_settings_become_supervises(tmp_path: Path) -> None:
+    pool = settings(tmp_path, max_tasks=7, max_memory_kib=200_000, preload=False)["pool"]["celery"]
+    assert (pool["kind"], pool["app"], pool["workers"]) == ("celery", "@/tmp/app", 2)
+    assert pool["recycle"] == {"max_tasks": 7, "max_rss": 204_800_000}
+    assert pool["preload"] is False and pool["python"] == sys.executable
+    assert pool["directory"] == os.getcwd()
+
+
+def test_the_start_has_a_minute_or_what_celery_gives_it(tmp_path: Path) -> None:
+    assert settings(tmp_path, start_seconds=4.0)["pool"]["celery"]["start_timeout"] == 60
+    assert settings(tmp_path, start_seconds=90.0)["pool"]["celery"]["start_timeout"] == 90
+
+
+def test_supervise_config_goes_over_all_that_table_by_table(tmp_path: Path) -> None:
+    more = {
+        "supervisor": {"log": {"level": "info"}},
+        "pool": {"recycle": {"max_age": "6h"}, "memory": {"hard": "1G"}, "workers": 9},
+    }
+    made = settings(tmp_path, max_tasks=7, more=more)
+    assert made["supervisor"]["log"]["level"] == "info"
+    assert made["supervisor"]["runtime_dir"] == f"{tmp_path}/run"
+    pool = made["pool"]["celery"]
+    assert pool["recycle"] == {"max_tasks": 7, "max_age": "6h"}
+    assert (pool["memory"], pool["workers"]) == ({"hard": "1G"}, 9)
+
+
+def test_it_logs_where_celery_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_LOG_FILE", f"{tmp_path}/%n%I.log")
+    monkeypatch.setenv("CELERY_LOG_LEVEL", "10")
+    log = settings(tmp_path)["supervisor"]["log"]
+    assert log == {"level": "info", "file": f"{tmp_path}/celery.log"}
+
+
+def test_toml_is_what_toml_readers_read() -> None:
+    tables = {
+        "supervisor": {"runtime_dir": '/tmp/a "b"\\c\n\x7f\u00e9', "log": {"level": "info"}},
+        "pool": {"a-b": {"workers": 3, "preload": True, "list": ["x", 'y"'], "share": 0.5, "none": {}}},
+    }
+    assert tomllib.loads(toml.dumps(tables)) == tables
+
+
+def test_the_daemon_accepts_such_a_config(tmp_path: Path) -> None:
+    if not BINARY.exists():
+        pytest.skip(f"{BINARY} is not there")
+    file = tmp_path / "workers.toml"
+    more = {"pool": {"memory": {"hard": "1G"}, "environment": {"A": 'b"c'}}}
+    file.write_text(toml.dumps(settings(tmp_path, max_tasks=7, max_memory_kib=200_000, more=more)))
+    checked = subprocess.run([str(BINARY), "check", str(file)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    assert "error" not in checked.stderr
+
+
+def test_the_program_is_found_by_name_or_by_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "supervise"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("SUPERVISE_BIN", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_program() == str(program)
+    monkeypatch.setenv("SUPERVISE_BIN", "/elsewhere/supervise")
+    assert find_program() == "/elsewhere/supervise"
+
+
+def test_an_application_is_described_by_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = type(sys)("some_project")
+    app = Celery("proj", broker="memory://", set_as_current=False)
+    module.celery_app = app  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "some_project", module)
+    app.conf.task_time_limit = 55
+    app.conf.beat_schedule_filename = lambda: None  # cannot be pickled
+    described = application.Description(*pickle.loads(application.describe(app, "celery@here")))
+    assert (described.name, described.pickled, described.hostname) == (
+        "some_project:celery_app",
+        b"",
+        "celery@here",
+    )
+    assert pickle.loads(described.changes["task_time_limit"]) == 55
+    assert "beat_schedule_filename" not in described.changes
+
+
+def test_an_application_that_is_in_no_module_is_pickled() -> None:
+    app = Celery("proj", broker="memory://", set_as_current=False)
+    described = application.Description(*pickle.loads(application.describe(app, "celery@here")))
+    assert described.name == ""
+    assert pickle.loads(described.pickled).main == "proj"
