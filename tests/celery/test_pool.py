@@ -66,6 +66,13 @@ class Attached:
             assert time.monotonic() < patience, self.told
             self.hub.run_once()
 
+    def turn_until_connected(self) -> None:
+        """To the next supervise; the accepting thread has to be there already."""
+        patience = time.monotonic() + 20
+        while not self.pool.did_start_ok():
+            assert time.monotonic() < patience
+            self.hub.run_once()
+
     def close(self) -> None:
         self.supervise.close()
         self.pool.terminate()
@@ -218,24 +225,20 @@ def test_a_supervise_that_comes_back_gets_what_had_not_begun(attached: Attached)
     accepting.start()
     attached.turn_until(2)
     assert attached.told[-1] == ("failure", "ran")
-    accepting.join()
-    patience = time.monotonic() + 20
-    while attached.pool._desk.welcome is None:
-        assert time.monotonic() < patience
-        attached.hub.run_once()
+    attached.turn_until_connected()
     assert attached.supervise.call().key == "waits"
+    accepting.join()
 
 
 def test_a_broken_supervise_is_left_for_good(attached: Attached) -> None:
     """Rubbish on the connection ends it; another is made."""
-    accepting = threading.Thread(
-        target=lambda: (attached.supervise.send(b"rubbish"), attached.supervise.accept())
-    )
-    accepting.start()
-    patience = time.monotonic() + 20
-    while accepting.is_alive():
-        assert time.monotonic() < patience
+    attached.supervise.send(b"rubbish")
+    while attached.pool.did_start_ok():  # until it is lost
         attached.hub.run_once()
+    accepting = threading.Thread(target=attached.supervise.accept)
+    accepting.start()
+    attached.turn_until_connected()
+    accepting.join()
     attached.submit()
     assert attached.supervise.call().key == "t1"
 

@@ -64,6 +64,18 @@ class Running:
         assert self.process.wait(60) == 0
 
 
+def test_a_front_waits_for_a_supervise_that_starts_later(make_front: Make) -> None:
+    front = make_front()
+    running = Running(front, Path(front.environment["TMPDIR"]), preload=True)
+    front.start("-c", "2", ready=False, SUPERVISE_SOCKET=str(running.socket))
+    front.until(lambda: "takes no task for the moment" in front.log(), "it to wait")
+    running.start()
+    try:
+        assert front.get("add", 1, 2) == 3
+    finally:
+        running.stop()
+
+
 @pytest.fixture
 def attached(make_front: Make) -> Iterator[tuple[Front, Running]]:
     front = make_front()

@@ -25,6 +25,7 @@ _log = logging.getLogger("celery.pool")
 _RETRY_SECONDS = 1.0  # between two attempts at a supervise that is away, or takes no task
 _PATIENCE_SECONDS = 60.0  # for it to come up, or back
 _RESTARTS, _RESTART_SECONDS = 3, 60.0  # of our own: more in that time are the end
+_SLOW_SECONDS = 10.0  # of an application's import: worth a line
 _STEP_SECONDS = 0.5  # of waiting where nothing wakes us
 _EXIT_FAILURE = 1
 
@@ -48,7 +49,7 @@ class Link:
         self._away_since = 0.0
         self._restarts: list[float] = []
         self._asks_again = False
-        self._last_refusal = ""
+        self._last_warning = ""
         self._closed = False
 
     @property
@@ -63,7 +64,9 @@ class Link:
         try:
             if self._private is not None:
                 self._start_private(self._private)
-            self._connect()
+                self._connect()
+            else:
+                self._connect_patiently()
             self._wait_for_welcome()
         except (Gone, ControlError) as error:
             raise PoolError(f"supervise cannot be reached: {error}") from None
@@ -91,9 +94,26 @@ class Link:
         self._desk.connect(connection)
         self.loop.watch(connection)
 
+    def _connect_patiently(self) -> None:
+        """The running supervise may be about to run."""
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                self._connect()
+                return
+            except Gone as gone:
+                if time.monotonic() > patience:
+                    raise
+                self._warn_once(str(gone))
+            worker_state.maybe_shutdown()
+            time.sleep(_RETRY_SECONDS)
+
     def _wait_for_welcome(self) -> None:
+        patience = time.monotonic() + _SLOW_SECONDS
         while self._desk.welcome is None:
             worker_state.maybe_shutdown()
+            if time.monotonic() > patience:
+                self._warn_once("its first worker is not ready yet")
             self.wait()
             self._desk.flush()
             try:
@@ -129,10 +149,13 @@ class Link:
         poller.poll(_STEP_SECONDS * 1000)
 
     def _refused(self, reason: str) -> None:
-        if reason != self._last_refusal:
-            _log.warning("supervise takes no task for the moment: %s", reason)
-            self._last_refusal = reason
+        self._warn_once(reason)
         self.loop.later(_RETRY_SECONDS, self._ask_again)
+
+    def _warn_once(self, reason: str) -> None:
+        if reason != self._last_warning:
+            _log.warning("supervise takes no task for the moment: %s", reason)
+            self._last_warning = reason
 
     def _ask_again(self) -> None:
         self._asks_again = False
