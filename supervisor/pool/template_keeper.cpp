@@ -150,7 +150,6 @@ void TemplateKeeper::template_ready(TemplateProcess& ready) {
                           {"tasks", ready.tasks()->size()},
                           {"rss", ready.fresh().rss},
                           {"private", ready.fresh().private_bytes}});
-    backoff_.reset();
     error_.clear();
     findings_ = ready.findings();
     if (ready.findings().empty() || pass_findings(ready)) {

@@ -303,6 +303,23 @@ TEST_CASE("spawned spares come one by one, and go when fewer are wanted", "[pool
     CHECK(stage.status().recycles.empty());
 }
 
+TEST_CASE("a spare is not made before a slot that waits for its old worker's end",
+          "[pool][spare]") {
+    Stage stage;
+    stage.settings.spare = 1;
+    stage.start_ready();
+    FakeWorker& old = stage.worker(1, 1);
+    FakeWorker& spare = stage.ready(0, 1);
+    stage.pool().scale(0).value();
+    stage.pool().scale(1).value();
+    stage.retires(spare);
+    stage.pass(1s);
+    CHECK_FALSE(stage.has(0, 2));
+    stage.retires(old);
+    stage.does_a_job(stage.ready(1, 2));
+    stage.ready(0, 2);
+}
+
 TEST_CASE("the first spawned spare waits until the second may come", "[pool][spare]") {
     Stage stage;
     stage.settings.spare = 2;

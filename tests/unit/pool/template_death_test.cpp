@@ -143,6 +143,35 @@ TEST_CASE("a template's death is one death for the breaker, however many forks w
     CHECK_FALSE(stage.has_template(3));
 }
 
+TEST_CASE("a template that dies each time before it has forked is started more and more rarely",
+          "[pool][template]") {
+    TemplateStage stage(2);
+    stage.settings.restart.backoff_first = 10s;
+    stage.settings.restart.backoff_most = 1000s;
+    stage.start();
+    FakeWorker& first = stage.imports(1);
+    FakeWorker& worker = stage.forks_ready(first);
+    stage.dies(first, SIGKILL);  // this one has forked: that is no loop
+    unsigned generation = 2;
+    for (const Duration wait : {10s, 20s, 40s}) {
+        stage.does_a_job(worker);  // which keeps the breaker from tripping
+        stage.pass(wait * 74 / 100);
+        CHECK_FALSE(stage.has_template(generation));
+        stage.pass(wait * 53 / 100);
+        FakeWorker& parent = stage.imports(generation++);
+        stage.dies(parent, SIGKILL);
+    }
+    CHECK(stage.status().state == "running");
+
+    REQUIRE(stage.pass_until(200s, [&] { return stage.has_template(generation); }));
+    FakeWorker& last = stage.imports(generation++);
+    REQUIRE(stage.pass_until(2000s, [&] { return stage.status().workers.size() == 2; }));
+    stage.forks_ready(last);
+    stage.dies(last, SIGKILL);
+    stage.pass(12700ms);
+    CHECK(stage.has_template(generation));
+}
+
 TEST_CASE("jobs that are done keep a template's deaths from tripping the breaker",
           "[pool][template]") {
     TemplateStage stage;
