@@ -325,6 +325,14 @@ def test_a_full_or_stopping_supervise_is_asked_again(bench: Bench) -> None:
     assert bench.supervise.call().key == "t1"
 
 
+def test_what_is_refused_while_the_front_stops_is_left_to_the_broker(bench: Bench) -> None:
+    bench.submit()
+    bench.desk.close()
+    bench.supervise.refused(bench.supervise.call(), "stopping", "supervise stops")
+    bench.desk.read()
+    assert bench.told == [] and bench.desk.busy == 0
+
+
 def test_a_task_that_no_worker_has_fails(bench: Bench) -> None:
     bench.submit()
     bench.supervise.refused(

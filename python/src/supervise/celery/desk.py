@@ -260,10 +260,11 @@ class Desk:
             job = self._sent.pop(message.first_tag, None)
             if job is None or job.dropped:
                 return
-            if message.reason in _LATER and job.signal is None and not self.closed:
+            if message.reason in _LATER and job.signal is None:
                 job.tag = 0
-                self._waiting.appendleft(job)
-                self.refused = message.message or message.reason
+                if not self.closed:
+                    self._waiting.appendleft(job)
+                    self.refused = message.message or message.reason
                 return
         self._release()
         if message.reason == "unknown_task":
