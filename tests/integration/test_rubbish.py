@@ -182,16 +182,16 @@ def test_a_client_that_sends_a_descriptor_unasked(shared):
     )
 
 
-def test_a_job_with_a_descriptor_is_refused_and_the_descriptor_closed(shared):
+def test_a_payload_job_is_refused_and_its_descriptor_closed(shared):
     def open_files():
         return len(os.listdir(f"/proc/{shared.process.pid}/fd"))
 
     before = open_files()
-    data = bytearray(wire.submit("suite.nothing", (1,)))
-    data[6] = 1  # "carries one descriptor"
+    limits = struct.pack("<IBII", 1, 4, 0, 0)
+    call = frame(wire.CALL, limits + b"\x0dsuite.nothing" + b"\x03key", flags=1)
     with peer(shared) as client:
         for _ in range(100):
-            socket.send_fds(client.socket, [bytes(data)], [0])
+            socket.send_fds(client.socket, [call], [0])
         for _ in range(100):
             kind, count, body = client.receive()
             assert (kind, count) == (wire.REFUSED, 1)

@@ -9,6 +9,7 @@ import time
 import uuid
 
 import suite
+
 import supervise
 
 IMPORTED_BY = os.getpid()
@@ -52,7 +53,7 @@ def write_diary(line: str):
 
 
 @supervise.task
-def daemonize(own_session: bool) -> int:
+def daemonize(own_session: int) -> int:
     """Leaves a process behind whose parent is gone at once; returns its pid."""
     reader, writer = os.pipe()
     middle = os.fork()

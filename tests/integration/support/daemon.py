@@ -119,14 +119,14 @@ class Daemon:
         return self
 
     def wait_running(self, timeout=60):
-        """Until every wanted worker is ready."""
+        """Until every wanted worker is ready; a spare is none of them."""
+
+        def full(pool):
+            ready = [w for w in pool["workers"] if w["slot"] > 0 and w["state"] in ("idle", "busy")]
+            return len(ready) >= pool["workers_wanted"]
 
         def running(status):
-            return all(
-                pool["state"] == "running"
-                and sum(w["state"] in ("idle", "busy") for w in pool["workers"]) >= pool["workers_wanted"]
-                for pool in status["pools"].values()
-            )
+            return all(pool["state"] == "running" and full(pool) for pool in status["pools"].values())
 
         return self.wait_for(running, "all pools to run", timeout)
 

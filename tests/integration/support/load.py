@@ -8,7 +8,7 @@ AT_A_TIME = 20
 
 class SteadyLoad(threading.Thread):
     """As a context manager: keeps `AT_A_TIME` jobs of a task waiting or running, each with its own
-    number as the only ID. At the end no job may have been lost."""
+    number as the only ID. At the end none may have failed but those that are allowed for."""
 
     def __init__(self, sv, task, pool="p"):
         super().__init__(name="steady load")
@@ -18,6 +18,7 @@ class SteadyLoad(threading.Thread):
         self._more = threading.Condition()
         self.results = []  # of job 0, 1, ...
         self.failures = []
+        self.may_fail = 0
 
     def run(self):
         pending = collections.deque()
@@ -54,4 +55,4 @@ class SteadyLoad(threading.Thread):
         self._end.set()
         self.join()
         if kind is None:
-            assert self.results and not self.failures, self.failures[:3]
+            assert self.results and len(self.failures) <= self.may_fail, self.failures[:3]
