@@ -19,6 +19,7 @@ class CeleryTemplate(Template):
     def _import(self, app: str) -> None:
         self._loaded = child.load(self._channel, app)
         self._indexes = Indexes()
+        _import_what_workers_need(self._loaded.app)
         _close_broker_connections(self._loaded.app)
 
     def _infos(self) -> list[TaskInfo]:
@@ -30,6 +31,24 @@ class CeleryTemplate(Template):
         worker = child.CeleryWorker(self._channel)
         worker.become_fork_of(self._loaded, self._indexes.take())
         return worker
+
+
+def _import_what_workers_need(app: Any) -> None:
+    """Celery imports much of it when it is first used, which would be in each worker. None of this connects."""
+    import secrets  # noqa: F401
+
+    import billiard.pool  # noqa: F401
+    from celery.app.trace import build_tracer
+
+    for first_use in (
+        lambda: app.backend.as_uri(),
+        lambda: app.log,
+        lambda: app.amqp.queues,
+        lambda: app.connection_for_write().get_transport_cls(),
+        lambda: [build_tracer(name, task, app.loader, app=app) for name, task in app.tasks.items()],
+    ):
+        with contextlib.suppress(Exception):  # the worker finds out, and says so
+            first_use()
 
 
 def _close_broker_connections(app: Any) -> None:
