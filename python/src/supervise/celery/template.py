@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from typing import Any, Optional
 
 from supervise._messages import TaskInfo
@@ -11,6 +12,14 @@ from supervise._worker import Worker
 from supervise.celery import child
 from supervise.celery.application import Loaded
 from supervise.celery.indexes import Indexes
+
+_FIRST_USED = (
+    "billiard.pool",
+    "celery.concurrency.prefork",
+    "celery.worker.state",
+    "encodings.idna",
+    "secrets",
+)
 
 
 class CeleryTemplate(Template):
@@ -34,10 +43,9 @@ class CeleryTemplate(Template):
 
 
 def _import_what_workers_need(app: Any) -> None:
-    """Celery imports much of it when it is first used, which would be in each worker. None of this connects."""
-    import secrets  # noqa: F401
-
-    import billiard.pool  # noqa: F401
+    """Celery imports much when it is first used, which would be in each worker. None of this connects."""
+    for name in _FIRST_USED:
+        importlib.import_module(name)
     from celery.app.trace import build_tracer
 
     for first_use in (
