@@ -107,12 +107,12 @@ TEST_CASE("a spare takes over at once from a worker that died and had done a job
         const JobId lost = stage.submit();
         const JobId waiting = stage.submit();
         stage.job(old);
-        stage.dies(old, SIGSEGV);
+        stage.dies(old, SIGKILL);
         CHECK(stage.end_of(lost).state == JobState::lost);
         CHECK(stage.job(spare) == waiting);
     }
     SECTION("it had not: this may be a loop") {
-        stage.dies(old, SIGSEGV);
+        stage.dies(old, SIGKILL);
         stage.pass(7400ms);
         CHECK(stage.status().workers.size() == 1);
         stage.pass(5200ms);
@@ -121,7 +121,7 @@ TEST_CASE("a spare takes over at once from a worker that died and had done a job
     SECTION("it had, and no spare is there") {
         stage.does_a_job(old);
         stage.dies(spare, SIGKILL);
-        stage.dies(old, SIGSEGV);
+        stage.dies(old, SIGKILL);
         stage.pass(7400ms);
         CHECK(stage.hears_nothing(parent));
         stage.pass(5200ms);

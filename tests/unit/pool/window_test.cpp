@@ -339,7 +339,7 @@ TEST_CASE("cancelling a job that stands in a window ends its worker only when th
     }
     SECTION("nor does it when its worker dies") {
         cancel(2);
-        stage.dies(worker, SIGSEGV);
+        stage.dies(worker, SIGKILL);
         CHECK_THAT(verdict(1), ContainsSubstring("lost (signal)"));
         CHECK(verdict(2) == "lost (revoked): cancelled before it began");
         CHECK(stage.status().attempts.lost == 1);
