@@ -64,7 +64,6 @@ class Link:
         try:
             if self._private is not None:
                 self._start_private(self._private)
-                self._connect()
             else:
                 self._connect_patiently()
             self._wait_for_welcome()
@@ -74,13 +73,18 @@ class Link:
             self.loop.start()
 
     def _start_private(self, private: PrivateSupervise) -> None:
+        """Returns when it is connected."""
         private.start(self._workers())
         self._socket = private.socket
         patience = time.monotonic() + _PATIENCE_SECONDS
-        while not os.path.exists(self._socket):  # some milliseconds, and there is no event for it
-            self._check(private)
-            if time.monotonic() > patience:
-                raise PoolError(f"supervise does not come up: there is no {self._socket}")
+        while True:  # some milliseconds, and there is no event for it
+            try:
+                self._connect()
+                return
+            except Gone as gone:  # there is no socket yet, or nobody listens at it yet
+                self._check(private)
+                if time.monotonic() > patience:
+                    raise PoolError(f"supervise does not come up: {gone}") from None
             time.sleep(0.005)
 
     def _check(self, private: PrivateSupervise) -> None:
@@ -189,7 +193,8 @@ class Link:
         try:
             if self._private is not None and self._private.exit_code() is not None:
                 self._restart_private(self._private)
-            self._connect()
+            else:
+                self._connect()
             _log.warning("There is a supervise again")
         except Gone as gone:
             if time.monotonic() - self._away_since > _PATIENCE_SECONDS:
