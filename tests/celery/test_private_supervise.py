@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from celery import Celery
 from celery_front import BINARY
 
-from supervise.celery import application, toml
+from supervise.celery import application, private_supervise, toml
 from supervise.celery.private_supervise import Wishes, config, find_program
 
 if sys.version_info >= (3, 11):
@@ -87,6 +89,20 @@ def test_the_program_is_found_by_name_or_by_variable(tmp_path: Path, monkeypatch
     assert find_program() == str(program)
     monkeypatch.setenv("SUPERVISE_BIN", "/elsewhere/supervise")
     assert find_program() == "/elsewhere/supervise"
+
+
+def test_what_a_killed_front_has_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folders = {name: tmp_path / f"supervise-celery-{name}" for name in ("left", "runs", "young", "ended")}
+    for folder in folders.values():
+        (folder / "run").mkdir(parents=True)
+    (folders["ended"] / "run" / "supervise.lock").touch()
+    with open(folders["runs"] / "run" / "supervise.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("left", "runs", "ended"):
+            os.utime(folders[name], (0, 0))
+        private_supervise._sweep()
+    assert [name for name, folder in folders.items() if folder.exists()] == ["runs", "young"]
 
 
 def test_an_application_is_described_by_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

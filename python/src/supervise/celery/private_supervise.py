@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
@@ -21,6 +23,8 @@ from supervise.celery.errors import PoolError
 POOL = "celery"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _HURRY_SECONDS = 15.0
+_PREFIX = "supervise-celery-"
+_OLD_SECONDS = 3600.0
 _START_SECONDS = 60.0  # at least; worker_proc_alive_timeout's 4 s are too few for many an application
 
 
@@ -57,7 +61,8 @@ class PrivateSupervise:
         """PoolError when there is no program to start."""
         program = find_program()
         self._clear()
-        self._folder = tempfile.mkdtemp(prefix="supervise-celery-")  # 0700
+        _sweep()
+        self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # 0700
         app_file = os.path.join(self._folder, "app.pickle")
         _write(app_file, application.describe(self._app, self._wishes.hostname))
         config_file = os.path.join(self._folder, "workers.toml")
@@ -197,11 +202,34 @@ def _merged(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def _sweep() -> None:
+    """Removes what fronts have left that were killed: folders of ours whose supervise has ended, too."""
+    for name in os.listdir(tempfile.gettempdir()):
+        folder = os.path.join(tempfile.gettempdir(), name)
+        with contextlib.suppress(OSError):
+            if name.startswith(_PREFIX) and os.lstat(folder).st_uid == os.getuid() and _is_left(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left(folder: str) -> bool:
+    if time.time() - os.lstat(folder).st_mtime < _OLD_SECONDS:
+        return False  # it may be about to start
+    try:
+        lock = os.open(os.path.join(folder, "run", "supervise.lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False  # it runs
+    finally:
+        os.close(lock)
+    return True
+
+
 def _make_appending() -> None:
     """The workers open the files of our output for themselves, and append. Without this we would
     write over their lines where a shell has opened the file by `>`."""
-    import fcntl
-
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
