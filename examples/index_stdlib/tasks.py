@@ -8,10 +8,17 @@ import tokenize
 
 import supervise
 
-# Opened once a worker, when the module is imported, and used by all of its jobs.
-database = sqlite3.connect(os.environ["INDEX_DATABASE"], timeout=60, isolation_level=None)
-database.execute("PRAGMA synchronous = NORMAL")
 POOL = os.environ["INDEX_POOL"]
+database: sqlite3.Connection
+
+
+@supervise.after_fork
+def connect() -> None:
+    """In each worker, before its first job: a connection that is opened at the import would be shared
+    by all that are forked off the template."""
+    global database
+    database = sqlite3.connect(os.environ["INDEX_DATABASE"], timeout=60, isolation_level=None)
+    database.execute("PRAGMA synchronous = NORMAL")
 
 
 @functools.cache

@@ -73,7 +73,8 @@ class Watch:
             for worker in pool["workers"]:
                 megabytes = worker["rss_bytes"] / MB
                 bar = "#" * int(megabytes / 10)
-                state = "successor" if worker["successor"] else worker["state"]
+                role = "successor" if worker["slot"] else "spare"
+                state = role if worker["successor"] else worker["state"]
                 lines.append(
                     f"{name:10} {worker['slot']:4} {worker['incarnation']:5} {worker['pid']:8} "
                     f"{state:9} {worker['jobs_done']:5} {megabytes:5.0f} MB  {bar}"
