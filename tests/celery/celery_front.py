@@ -7,17 +7,17 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
 
+from brokers import SECONDS
+
 TOP = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SUPERVISE_BINARY", TOP / "build/release/supervise")).resolve()
-SECONDS = 60
 
 PROJECT = """
 import os, sys, time
@@ -219,55 +219,6 @@ class Front:
         """`inspect stats` of the pool."""
         found: dict[str, Any] = self.control("stats")["pool"]
         return found
-
-
-class Redis:
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.folder = folder
-        self.process: Optional[subprocess.Popen[bytes]] = None
-
-    def url(self, database: int) -> str:
-        return f"redis://127.0.0.1:{self.port}/{database}"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [
-                "redis-server",
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-                *("--appendonly", "yes", "--save", ""),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        patience = time.monotonic() + SECONDS
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            assert time.monotonic() < patience and self.process.poll() is None
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait()
-
-    def flush(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(b"FLUSHALL\r\n")
-            assert connection.recv(100) == b"+OK\r\n"
-
-
-@contextlib.contextmanager
-def redis(folder: Path) -> Iterator[Redis]:
-    server = Redis(folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 def remove_cgroups(name: str) -> None:

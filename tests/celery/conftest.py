@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,8 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "python/src"), str(TOP / "tests/python"), str(TOP / "tests/celery")]
 
-from celery_front import BINARY, Front, Redis, redis  # noqa: E402
+from brokers import Rabbitmq, Redis, has_rabbitmq, has_redis, rabbitmq, redis  # noqa: E402
+from celery_front import BINARY, Front  # noqa: E402
 
 if importlib.util.find_spec("celery") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -35,9 +35,18 @@ def no_test_hangs() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """One for all tests that do not stop it."""
-    if shutil.which("redis-server") is None:
+    if not has_redis():
         pytest.skip("there is no redis-server")
     with redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbitmq]:
+    """One for all tests of a file; it takes seconds to start."""
+    if not has_rabbitmq():
+        pytest.skip("there is no rabbitmq-server")
+    with rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
         yield server
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import kombu
 import pytest
+from brokers import Redis, redis
 from celery.exceptions import TaskRevokedError
-from celery_front import Front, Redis, redis
+from celery_front import Front
 
 Make = Callable[..., Front]
 
