@@ -17,7 +17,7 @@ from bench import machine, picture, report, runner
 from bench.case import Case, EngineSpec, Place, Run
 from bench.engines.ours import config_text
 from bench.paths import BENCH, BUILD, RAW
-from bench.scenarios import MODULES, load
+from bench.scenarios import MODULES, load, named
 from bench.scenarios.base import Features, Scenario
 
 ROUNDS, QUICK_ROUNDS = 5, 2
@@ -26,7 +26,10 @@ BUILT = BUILD / "release/supervise"
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run", description="supervise and its peers, side by side.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all of them when left out")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME",
+        help="scenarios, or what their names begin with (celery); all when left out",
+    )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="two rounds and small counts: a few minutes")
     parser.add_argument("--list", action="store_true", help="name the scenarios, and end")
     parser.add_argument("--rounds", type=int, help=f"instead of {ROUNDS} ({QUICK_ROUNDS} with --quick)")
@@ -36,7 +39,7 @@ def parse() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=BENCH, help="folder of RESULTS.md and results.svg")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in MODULES]
+    unknown = [name for name in arguments.names if not named(name)]
     if unknown:
         parser.error(f"no such scenario: {', '.join(unknown)}; there are {', '.join(MODULES)}")
     if arguments.rounds is not None and arguments.rounds < 1:
@@ -107,7 +110,7 @@ def main() -> int:
     arguments = parse()
     if arguments.list:
         for name in MODULES:
-            print(f"{name:10} {load(name).title}")
+            print(f"{name:16} {load(name).title}")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runner.adopt_orphans()
@@ -117,7 +120,8 @@ def main() -> int:
     bench = runner.Runner(str(program))
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     new: list[Run] = []
-    for name in arguments.names or MODULES:
+    asked = [module for name in arguments.names for module in named(name)]
+    for name in dict.fromkeys(asked) or MODULES:
         scenario = load(name)
         cases = scenario.cases(arguments.quick, features)
         if cases:

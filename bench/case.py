@@ -11,7 +11,7 @@ from typing import Any
 class EngineSpec:
     """An engine and how it is set up. Everything left out is as the engine has it by default."""
 
-    engine: str  # a key of engines.CLASSES, or "floor"
+    engine: str  # a key of engines.CLASSES, "floor", or "celery" with its own pool
     method: str = ""  # of starting workers: "fork", "forkserver", "spawn"; "" where there is one only
     workers: int = 2
     app: str = "light"  # light, heavy, slow: what the workers have imported

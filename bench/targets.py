@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from bench import celery_targets
 from bench.case import Case, EngineSpec
 from bench.results import Results
 from bench.scenarios.recycling import kept
-from bench.stats import Summary, ratios, summarize
-from bench.table import Row, Table, cell, number
-
-AllResults = Mapping[str, Results]  # by scenario
+from bench.stats import ratios, summarize
+from bench.table import Table, cell, number
+from bench.verdict import AllResults, Verdict, judge
 
 # Growth that is noise: a page here and there.
 GROWTH_MB = 1.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    target: str
-    figure: str = "not measured"
-    met: bool | None = None  # None: not measured
-
-    def row(self) -> Row:
-        return Row([self.target, self.figure, {True: "met", False: "**missed**", None: "-"}[self.met]])
-
-
 def table(results: AllResults) -> Table:
-    rows = [verdict.row() for judge in JUDGES for verdict in judge(results)]
+    rows = [verdict.row() for verdicts in JUDGES for verdict in verdicts(results)]
     return Table("", ["target", "figure: median (min..max)", ""], rows)
 
 
@@ -39,12 +29,6 @@ def _engine(name: str) -> Callable[[Case], bool]:
 def _fastest(results: Results) -> EngineSpec | None:
     """Of ours in a scenario: the set-up with the widest window, which short jobs are told to use."""
     return max((spec for spec in results.specs() if spec.ours), key=lambda spec: spec.window, default=None)
-
-
-def _judge(target: str, summary: Summary | None, kind: str, met: Callable[[float], bool]) -> Verdict:
-    if summary is None:
-        return Verdict(target)
-    return Verdict(target, cell(summary, kind), met(summary.median))
 
 
 def _pipelined(results: AllResults) -> list[Verdict]:
@@ -59,7 +43,7 @@ def _pipelined(results: AllResults) -> list[Verdict]:
     for way, engine, least, words in wanted:
         ours = noop.values(lambda case: case.spec == spec, f"{way}_rate")
         theirs = noop.values(_engine(engine), f"{way}_rate")
-        found = _judge(
+        found = judge(
             f"no-op jobs, {way}: at least {words}",
             summarize(ratios(ours, theirs)),
             "times",
@@ -83,7 +67,7 @@ def _one_at_a_time(results: AllResults) -> list[Verdict]:
         ours = single.values(_engine("supervise"), metric)
         theirs = single.values(_engine("multiprocessing.Pool"), metric)
         verdicts.append(
-            _judge(
+            judge(
                 f"one at a time: {metric} {words} `multiprocessing.Pool`'s (ratio)",
                 summarize(ratios(ours, theirs)),
                 "times",
@@ -100,10 +84,10 @@ def _capacity(results: AllResults) -> list[Verdict]:
     for every, least in ((100, 0.97), (10, 0.95), (1, 0.80)):
         summary = summarize(kept(recycling, spec, every).values()) if spec else None
         target = f"10 ms jobs, recycled every {every}: capacity kept at least {least * 100:.0f} %"
-        verdicts.append(_judge(target, summary, "share", lambda value, least=least: value >= least))  # type: ignore[misc]
+        verdicts.append(judge(target, summary, "share", lambda value, least=least: value >= least))  # type: ignore[misc]
     gaps = recycling.values(lambda case: case.spec.ours and case.spec.max_tasks == 1, "gap_p99")
     verdicts.append(
-        _judge(
+        judge(
             "recycled every job: slot gap p99 below 5 ms",
             summarize(gaps.values()),
             "ms",
@@ -120,7 +104,7 @@ def _template(results: AllResults) -> list[Verdict]:
     ready = results["spawn"].values(forked, "p50")
     private = results["memory"].values(forked, "private")
     after = summarize(results["memory"].values(forked, "private_after").values())
-    memory = _judge(
+    memory = judge(
         "private memory of a forked worker at most 6 MB",
         summarize(private.values()),
         "mb",
@@ -130,7 +114,7 @@ def _template(results: AllResults) -> list[Verdict]:
         figure = f"{memory.figure}; after 1,000 jobs {cell(after, 'mb')}"
         memory = dataclasses.replace(memory, figure=figure)
     return [
-        _judge(
+        judge(
             "from the template, spawn to ready below 10 ms (p50)",
             summarize(ready.values()),
             "ms",
@@ -168,7 +152,7 @@ def _price(results: AllResults) -> list[Verdict]:
     spec = _fastest(noop)
     verdicts = []
     for way in ("submit", "map"):
-        found = _judge(
+        found = judge(
             f"the supervisor's processor time, {way}: at most 10 µs a job",
             summarize(noop.values(lambda case: case.spec == spec, f"{way}_daemon_cpu").values()),
             "us",
@@ -178,4 +162,4 @@ def _price(results: AllResults) -> list[Verdict]:
     return verdicts
 
 
-JUDGES = (_pipelined, _one_at_a_time, _capacity, _template, _no_growth, _price)
+JUDGES = (_pipelined, _one_at_a_time, _capacity, _template, _no_growth, _price, *celery_targets.JUDGES)

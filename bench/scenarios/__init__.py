@@ -6,7 +6,27 @@ import importlib
 
 from bench.scenarios.base import Scenario
 
-MODULES = ("noop", "single", "short", "recycling", "memory", "spawn", "churn", "scale", "clients")
+MODULES = (
+    "noop",
+    "single",
+    "short",
+    "recycling",
+    "memory",
+    "spawn",
+    "churn",
+    "scale",
+    "clients",
+    "celery_rate",
+    "celery_recycling",
+    "celery_latency",
+    "celery_spike",
+    "celery_arguments",
+)
+
+
+def named(name: str) -> list[str]:
+    """The scenario of this name, or those whose names begin with it: celery, say."""
+    return [module for module in MODULES if module == name or module.startswith(f"{name}_")]
 
 
 def load(name: str) -> Scenario:

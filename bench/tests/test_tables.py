@@ -9,6 +9,7 @@ import pytest
 from bench import picture, report, targets
 from bench.case import Case, EngineSpec, Run
 from bench.results import Results
+from bench.scenarios import MODULES
 from bench.scenarios.recycling import kept
 from bench.stats import summarize
 from bench.table import Column, cell, engine_table, grid_table, number
@@ -42,7 +43,7 @@ def noop_runs():
 
 
 def verdicts(runs):
-    found = {name: Results([]) for name in ("noop", "single", "recycling", "memory", "spawn", "churn")}
+    found = {name: Results([]) for name in MODULES}
     for run in runs:
         found[run.case.scenario].runs.append(run)
     return {row.cells[0]: row.cells[1:] for row in targets.table(found).rows}
