@@ -20,7 +20,7 @@ Hello read_hello(Reader& in) {
     hello.version_max = in.number<std::uint16_t>();
     const auto role = in.number<std::uint8_t>();
     if (role < static_cast<std::uint8_t>(Role::client) ||
-        role > static_cast<std::uint8_t>(Role::template_process)) {
+        role > static_cast<std::uint8_t>(Role::front)) {
         in.fail("an unknown role");
     }
     hello.role = static_cast<Role>(role);
@@ -314,9 +314,11 @@ Message read_body(Reader& in, const Header& header) {
         case Type::signal:
             return read_signal(in);
         case Type::jobs:
+            return read_jobs(in, header);
+        case Type::size:
             break;
     }
-    return read_jobs(in, header);
+    return Size{in.number<std::uint32_t>()};
 }
 
 }  // namespace

@@ -273,6 +273,8 @@ void write(Writer& out, const JobBatch& batch) {
     }
 }
 
+void write(Writer& out, const Size& size) { out.number(size.workers); }
+
 void write(Writer&, const Ready&) {}
 void write(Writer&, const Trim&) {}
 void write(Writer&, const Retire&) {}

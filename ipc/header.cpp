@@ -9,7 +9,7 @@ constexpr const char* type_names[] = {
     "HELLO",  "WELCOME",  "REGISTER", "READY",  "START_FAILED", "JOB",    "DONE",
     "SUBMIT", "ACCEPTED", "REFUSED",  "RESULT", "CANCEL",       "TRIM",   "TRIMMED",
     "RETIRE", "PING",     "PONG",     "CLOSE",  "FORK",         "FORKED", "UNSAFE",
-    "CALL",   "BEGUN",    "SOFT",     "SIGNAL", "JOBS"};
+    "CALL",   "BEGUN",    "SOFT",     "SIGNAL", "JOBS",   "SIZE"};
 
 bool is_list(Type type) {
     switch (type) {
@@ -71,7 +71,7 @@ Header read_header(Reader& in, std::size_t frame_size, std::string& error) {
     } else if (size != frame_size) {
         error = "says that it has " + std::to_string(size);
     } else if (type < static_cast<std::uint8_t>(Type::hello) ||
-               type > static_cast<std::uint8_t>(Type::jobs)) {
+               type > static_cast<std::uint8_t>(Type::size)) {
         error = "is of unknown type " + std::to_string(type);
     } else if (is_list(header.type) != (header.count != 0)) {
         error = std::string("is ") + name_of(header.type) + " with a count of " +

@@ -31,6 +31,11 @@ struct Call {
     std::string_view task;
     std::string_view key;  ///< the caller's own name for it, the worker's only argument
 };
+/// How many jobs the pool runs at a time; to each client of a pool that takes calls, after its
+/// Welcome and after each change.
+struct Size {
+    std::uint32_t workers = 0;
+};
 /// A worker begins a payload job, in its own words; forwarded to the client.
 struct Begun {
     std::uint64_t id = 0;

@@ -19,7 +19,7 @@
 /// a decoded message's of the frame it came from.
 namespace supervise::ipc {
 
-enum class Role : std::uint8_t { client = 1, worker = 2, template_process = 3 };
+enum class Role : std::uint8_t { client = 1, worker = 2, template_process = 3, front = 4 };
 
 struct Hello {
     std::uint16_t version_min = protocol_version;
@@ -115,7 +115,7 @@ struct Close {
 using Message =
     std::variant<Hello, Welcome, Register, Ready, StartFailed, Job, Done, Submit, Accepted, Refused,
                  ResultBatch, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close, Fork, Forked,
-                 Unsafe, Call, Begun, Soft, Signal, JobBatch>;
+                 Unsafe, Call, Begun, Soft, Signal, JobBatch, Size>;
 
 /// One encoded frame.
 class Frame {

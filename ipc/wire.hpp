@@ -43,10 +43,11 @@ enum class Type : std::uint8_t {
     soft,
     signal,
     jobs,
+    size,
 };
 
 /// Message lists its alternatives in the order of their numbers.
 inline Type type_of(const Message& message) { return static_cast<Type>(message.index() + 1); }
-static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::jobs));
+static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(Type::size));
 
 }  // namespace supervise::ipc

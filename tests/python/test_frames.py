@@ -129,7 +129,7 @@ def encoded(message: dict[str, Any]) -> bytes | None:
     if kind == "hello":
         if (message["version_min"], message["version_max"]) != (1, 1):
             return None
-        roles = {"client": frames.CLIENT, "worker": frames.WORKER, "template": frames.TEMPLATE}
+        roles = {"client": frames.CLIENT, "worker": frames.WORKER, "template": frames.TEMPLATE, "front": frames.FRONT}
         role = roles[message["role"]]
         return frames.hello(role, message["pid"], message["software"])
     if kind == "register":

@@ -78,6 +78,7 @@ def invalid():
     yield "a descriptor with begun", frame("begun", begun_body, flags=DESCRIPTOR)
     yield "a descriptor with soft", frame("soft", done_head, flags=DESCRIPTOR)
     yield "a descriptor with signal", frame("signal", done_head + b"\x0f", flags=DESCRIPTOR)
+    yield "a descriptor with size", frame("size", b"\0" * 4, flags=DESCRIPTOR)
     yield "terminate in a signal", frame("signal", done_head + b"\x0f", flags=TERMINATE)
     yield "fork without its descriptors' flag", frame("fork", struct.pack("<IBB", 1, 0, 0))
     yield "terminate in a fork", frame("fork", struct.pack("<IBB", 1, 0, 0),
@@ -117,6 +118,8 @@ def invalid():
     yield "begun with a byte left over", frame("begun", begun_body + b"\0")
     yield "soft with half a job", frame("soft", b"\0" * 4)
     yield "soft with a byte left over", frame("soft", done_head + b"\0")
+    yield "size with half a number", frame("size", b"\0" * 2)
+    yield "size with a byte left over", frame("size", b"\0" * 5)
     yield "a signal without its number", frame("signal", done_head)
     yield "a signal with a byte left over", frame("signal", done_head + b"\x0f\0")
     yield "jobs with a name only", frame("jobs", jobs_head, 1)
@@ -158,13 +161,14 @@ def invalid():
     yield "a count in a call", frame("call", call_body, 1, DESCRIPTOR)
     yield "a count in begun", frame("begun", begun_body, 1)
     yield "a count in soft", frame("soft", done_head, 1)
+    yield "a count in size", frame("size", b"\0" * 4, 1)
     yield "a count in a signal", frame("signal", done_head + b"\x0f", 1)
     yield "accepted for nothing", frame("accepted", struct.pack("<IQ", 0, 1))
     yield "refused for nothing", frame("refused", struct.pack("<IB", 0, 1) + text16(""))
 
     # Values out of range.
     yield "role 0", frame("hello", struct.pack("<HHBI", 1, 1, 0, 1) + text8(""))
-    yield "role 4", frame("hello", struct.pack("<HHBI", 1, 1, 4, 1) + text8(""))
+    yield "role 5", frame("hello", struct.pack("<HHBI", 1, 1, 5, 1) + text8(""))
     yield "born twice", frame("fork", struct.pack("<IBB", 1, 2, 0), flags=DESCRIPTOR)
     yield "3 cgroups to join", frame("fork", struct.pack("<IBB", 1, 1, 3), flags=DESCRIPTOR)
     yield "101 retries", frame("register", text8("t") + struct.pack("<IIB", 0, 0, 101), 1)

@@ -33,6 +33,7 @@ def valid():
     yield "hello of a client", hello()
     yield "hello of a worker", hello(role="worker", pid=U32_MAX, version_max=3)
     yield "hello of a template", hello(role="template")
+    yield "hello of a front", hello(role="front")
     yield "hello with nothing said", hello(version_min=0, version_max=0, pid=0, software="")
     yield "hello with the longest text", hello(software="s" * 255)
     yield "welcome to a client", welcome()
@@ -138,6 +139,8 @@ def valid():
     yield "signal", send_signal()
     yield "signal, the first", send_signal(number=1)
     yield "signal, the last", send_signal(id=U64_MAX, number=64)
+    yield "size", {"type": "size", "workers": 4}
+    yield "size, the largest", {"type": "size", "workers": U32_MAX}
     yield "jobs of one", jobs_of(job_entry({"int": 42}))
     yield "jobs with an int each", jobs_of(*(job_entry({"int": -n}, id=n) for n in range(16)))
     yield "jobs of every kind", jobs_of(

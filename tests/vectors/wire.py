@@ -8,9 +8,9 @@ TYPES = {
     "submit": 8, "accepted": 9, "refused": 10, "result": 11, "cancel": 12, "trim": 13,
     "trimmed": 14, "retire": 15, "ping": 16, "pong": 17, "close": 18,
     "fork": 19, "forked": 20, "unsafe": 21, "call": 22, "begun": 23, "soft": 24, "signal": 25,
-    "jobs": 26,
+    "jobs": 26, "size": 27,
 }
-ROLES = {"client": 1, "worker": 2, "template": 3}
+ROLES = {"client": 1, "worker": 2, "template": 3, "front": 4}
 STATES = {"done": 2, "failed": 3, "lost": 4, "dead": 5}
 REASONS = ["", "queue_full", "unknown_task", "stopping", "degraded", "not_permitted",
            "too_many_clients", "bad_frame", "slow_reader", "version", "no_hello"]
@@ -144,6 +144,8 @@ def encode(m):
         return frame(kind, struct.pack("<Q", m["id"]))
     if kind == "signal":
         return frame(kind, struct.pack("<QB", m["id"], m["number"]))
+    if kind == "size":
+        return frame(kind, struct.pack("<I", m["workers"]))
     if kind == "jobs":
         return frame(kind, text8(m["task"]) + b"".join(map(job_entry_bytes, m["jobs"])),
                      len(m["jobs"]))

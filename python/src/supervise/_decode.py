@@ -39,6 +39,7 @@ from supervise._messages import (
     Result,
     Retire,
     Signal,
+    Size,
     Soft,
     StartFailed,
     Submit,
@@ -202,7 +203,7 @@ def decode(data: bytes) -> Message:
 
 def _hello(reader: _Reader, count: int, flags: int) -> Message:
     low, high, role, pid = reader.fields(frames.HELLO_BODY)
-    if role not in (frames.CLIENT, frames.WORKER, frames.TEMPLATE):
+    if role not in (frames.CLIENT, frames.WORKER, frames.TEMPLATE, frames.FRONT):
         raise BadFrame(f"role {role}")
     return Hello(low, high, role, pid, reader.text8())
 
@@ -389,4 +390,5 @@ _BODIES: dict[int, Callable[[_Reader, int, int], Message]] = {
     frames.BEGUN: lambda r, count, flags: Begun(*r.fields(frames.BEGUN_BODY)),
     frames.SOFT: lambda r, count, flags: Soft(r.u64()),
     frames.SIGNAL: _signal,
+    frames.SIZE: lambda r, count, flags: Size(*r.fields(frames.U32)),
 }

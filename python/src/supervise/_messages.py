@@ -198,8 +198,12 @@ class Signal(NamedTuple):
     number: int  # 1..64
 
 
+class Size(NamedTuple):
+    workers: int  # jobs that the pool runs at a time
+
+
 Message = Union[
     Hello, Welcome, Register, Ready, StartFailed, JobFrame, JobsFrame, DoneFrame, Submit, Accepted,
     Refused, Result, Cancel, Trim, Trimmed, Retire, Ping, Pong, Close, Fork, Forked, Unsafe,
-    Call, Begun, Soft, Signal,
+    Call, Begun, Soft, Signal, Size,
 ]  # fmt: skip

@@ -63,6 +63,8 @@ json::value role_json(Role role) {
             return "worker";
         case Role::template_process:
             return "template";
+        case Role::front:
+            return "front";
     }
     throw std::runtime_error("a role without a name");
 }
@@ -198,6 +200,7 @@ json::object to_object(const Soft& m) { return {{"type", "soft"}, {"id", m.id}};
 json::object to_object(const Signal& m) {
     return {{"type", "signal"}, {"id", m.id}, {"number", m.number}};
 }
+json::object to_object(const Size& m) { return {{"type", "size"}, {"workers", m.workers}}; }
 json::object to_object(const JobBatch& m) {
     json::array jobs;
     for (const JobBatch::Entry& job : m.jobs) {

@@ -64,7 +64,8 @@ TEST_CASE("the frames of the hot path cost no allocation", "[message]") {
                                 Call{1, 0, {}, {}, "reports.tasks.build", "key"},
                                 Begun{7, 4711, 1},
                                 Soft{7},
-                                Signal{7, 15}};
+                                Signal{7, 15},
+                                Size{4}};
     std::size_t sizes = 0;
     const std::size_t before = allocations;
     for (const Message& message : messages) {

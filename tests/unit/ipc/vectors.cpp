@@ -32,6 +32,9 @@ Role role_of(const json::value& name) {
     if (name == "template") {
         return Role::template_process;
     }
+    if (name == "front") {
+        return Role::front;
+    }
     throw std::runtime_error("unknown name " + json::serialize(name));
 }
 
@@ -219,6 +222,9 @@ Message read_message(const std::string& type, const FieldReader& in) {
     }
     if (type == "signal") {
         return Signal{in.number<u64>("id"), in.number<u8>("number")};
+    }
+    if (type == "size") {
+        return Size{in.number<u32>("workers")};
     }
     if (type == "jobs") {
         JobBatch batch{in.text("task"), {}};
