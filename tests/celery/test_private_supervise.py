@@ -118,12 +118,15 @@ def test_an_application_is_described_by_where_it_is(monkeypatch: pytest.MonkeyPa
         b"",
         "celery@here",
     )
-    assert pickle.loads(described.changes["task_time_limit"]) == 55
-    assert "beat_schedule_filename" not in described.changes
+    assert pickle.loads(described.settings["task_time_limit"]) == 55
+    assert "beat_schedule_filename" not in described.settings
 
 
-def test_an_application_that_is_in_no_module_is_pickled() -> None:
+def test_an_application_that_is_in_no_module_is_pickled_with_all_its_settings() -> None:
     app = Celery("proj", broker="memory://", set_as_current=False)
+    app.add_defaults({"result_backend": "cache+memory://"})
     described = application.Description(*pickle.loads(application.describe(app, "celery@here")))
     assert described.name == ""
     assert pickle.loads(described.pickled).main == "proj"
+    assert pickle.loads(described.settings["result_backend"]) == "cache+memory://"
+    assert "task_time_limit" not in described.settings

@@ -23,7 +23,7 @@ class Description(NamedTuple):
 
     preparation: dict[str, Any]  # for multiprocessing.spawn.prepare(): sys.path, perhaps the script
     name: str  # "module:attribute" where the application is; empty: `pickled` is all there is
-    changes: dict[str, bytes]  # settings as the front has them, each pickled
+    settings: dict[str, bytes]  # as the front has them, each pickled: those that importing does not give
     pickled: bytes
     hostname: str
     outputs: tuple[str, str]  # paths of the front's standard output and standard error
@@ -48,7 +48,7 @@ def describe(app: Any, hostname: str) -> bytes:
     description = Description(
         preparation={key: value for key, value in preparation.items() if key in kept},
         name=name,
-        changes=_picklable(app.conf.changes) if name else {},
+        settings=_picklable(app.conf.changes if name else _set(app)),
         pickled=b"" if name else pickle.dumps(app),
         hostname=hostname,
         outputs=(f"/proc/{os.getpid()}/fd/1", f"/proc/{os.getpid()}/fd/2"),
@@ -65,6 +65,13 @@ def _find_name(app: Any) -> str:
             if value is app:
                 return f"{module_name}:{attribute}"
     return ""
+
+
+def _set(app: Any) -> dict[str, Any]:
+    """The settings that are not Celery's defaults. An application that is pickled has only its changes
+    with it, not what add_defaults() and the like have given."""
+    defaults = app.conf.maps[-1]
+    return {key: app.conf[key] for key in defaults if app.conf[key] is not defaults[key]}
 
 
 def _picklable(settings: Any) -> dict[str, bytes]:
@@ -92,13 +99,13 @@ def load(argument: str) -> Loaded:
     _prepare(description.preparation)
     if description.name:
         app = _named(description.name)
-        app.conf.update({key: pickle.loads(value) for key, value in description.changes.items()})
     else:
         # The modules of the tasks have an application of their own; with this their tasks are
         # registered with ours as well. Celery looks when it is imported.
         os.environ["FORKED_BY_MULTIPROCESSING"] = "1"
         app = pickle.loads(description.pickled)
         del os.environ["FORKED_BY_MULTIPROCESSING"]
+    app.conf.update({key: pickle.loads(value) for key, value in description.settings.items()})
     return Loaded(app, description.hostname, description.outputs)
 
 
