@@ -236,4 +236,4 @@ def test_without_ctypes_nothing_is_forked_and_it_is_said(tmp_path: Path) -> None
         assert finding == "this Python has no ctypes (no libffi), by which workers are forked"
         with template.ask_for(1):
             answer = template.receive()
-            assert answer == m.Forked(1, 0, f"fork: {finding}")
+            assert answer == m.Forked(1, 0, f"ENOSYS: {finding}")

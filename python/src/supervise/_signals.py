@@ -40,6 +40,13 @@ def of_a_jobs_child(on_term: Handler) -> None:
         _set(_TERM, _DEFAULT)
 
 
+def stop_timers() -> list[str]:
+    """The interval timers of setitimer(2), one of which alarm(2) sets, too; returns which ran. A fork has
+    none of its parent's."""
+    timers = {"ITIMER_REAL": 0, "ITIMER_VIRTUAL": 1, "ITIMER_PROF": 2}
+    return [name for name, number in timers.items() if any(signal.setitimer(number, 0))]
+
+
 def alarm(seconds: float, on_alarm: Handler) -> None:
     _set(_ALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)

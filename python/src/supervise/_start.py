@@ -9,6 +9,7 @@ import importlib
 import os
 import socket
 import sys
+import traceback
 from typing import Callable, Optional
 
 from supervise import _decode, _failure, _hooks, _output, _task
@@ -32,9 +33,13 @@ class End(Exception):
         self.code = code
 
 
+_speaker = 0  # the process that the channel is of
+
+
 def exit_code_of(life: Callable[[], None]) -> int:
     """Runs a worker's or a template's whole life; returns the exit code."""
-    pid = os.getpid()
+    pid = speak_from_here()
+    channel = _identity(CHANNEL)
     try:
         life()
     except End as end:
@@ -50,12 +55,43 @@ def exit_code_of(life: Callable[[], None]) -> int:
         if os.getpid() != pid:
             _output.say("a process that a job forked came back from the job; end it by os._exit()")
             os._exit(EXIT_PROTOCOL)
+        if channel is not None and channel == _identity(CHANNEL):
+            _output.say("an error that nothing handles ends this process:")
+            traceback.print_exception(type(error), error, error.__traceback__)
+            return 1
         _output.say(
             f"the channel to the supervisor (descriptor {CHANNEL}) is unusable: {error}; "
             "something in this process has closed or replaced it"
         )
         return EXIT_PROTOCOL
     return 0
+
+
+def _identity(descriptor: int) -> Optional[tuple[int, int]]:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def speak_from_here() -> int:
+    """From now on it is this process that may use the channel; returns its id."""
+    global _speaker
+    _speaker = os.getpid()
+    return _speaker
+
+
+def end_if_copied() -> None:
+    """Ends a copy of this process that the application made by os.fork() while it was imported, and
+    that goes on as if it were the original: two would speak on one channel."""
+    if os.getpid() != _speaker:
+        _output.say(
+            "a process that the application forked while it was imported came back from the import, "
+            "and ends here; end it by os._exit()"
+        )
+        _output.flush()
+        os._exit(EXIT_PROTOCOL)
 
 
 def greet(channel: socket.socket, role: int) -> list[int]:
@@ -123,6 +159,7 @@ def announce(
     channel: socket.socket, findings: list[str], tasks: Optional[list[messages.TaskInfo]] = None
 ) -> None:
     """The tasks (by default those that @supervise.task marked), what makes forking unsafe, and READY."""
+    end_if_copied()
     for frame in frames.register([t.info for t in _task.registry.values()] if tasks is None else tasks):
         channel.send(frame)
     for frame in frames.unsafe(findings):
@@ -133,6 +170,7 @@ def announce(
 
 def _start_failed(channel: socket.socket, what: str, error: BaseException, message: str) -> None:
     """`what` goes to the log, before the error; `message` is what the supervisor is told."""
+    end_if_copied()
     kind = _failure.type_name(error)
     trace = "" if isinstance(error, NoTasks) else _failure.short_traceback(error)
     _output.say(f"{what}:")

@@ -51,15 +51,22 @@ class Template:
         gc.set_threshold(0)
         with ImportWatch() as watch:
             self._import(app)
+            _start.end_if_copied()
             _start.run_hooks(self._channel, _hooks.before, "before_fork")
-        findings = _fork_safety.findings(watch, inherited)
-        try:
-            self._forker = Forker()
-        except Unavailable as error:
-            self._why_not = str(error)
-            findings.append(self._why_not)
-        self._prepare()
-        self._freeze(thresholds)
+        findings: list[str] = []
+
+        def get_ready_to_fork() -> None:
+            _stop_timers()
+            findings.extend(_fork_safety.findings(watch, inherited))
+            try:
+                self._forker = Forker()
+            except Unavailable as error:
+                self._why_not = str(error)
+                findings.append(self._why_not)
+            self._prepare()
+            self._freeze(thresholds)
+
+        _start.attempt(self._channel, "the template could not get ready to fork", get_ready_to_fork)
         _start.announce(self._channel, findings, self._infos())
         self._serve()
 
@@ -129,7 +136,7 @@ class Template:
             group = descriptors[frames.FORK_DESCRIPTORS] if request.born else None
             pid = self._forker.fork(group, joins=descriptors[wanted - request.joins :])
         except OSError as error:
-            answer = frames.forked(request.number, 0, f"fork: {error.strerror}")
+            answer = frames.forked(request.number, 0, _why(error))
         else:
             if pid == 0:
                 self._become_worker(descriptors)
@@ -142,6 +149,7 @@ class Template:
         """In the child: the rest of its life. What the template can do beforehand, it has done."""
         channel, mark, out, err = descriptors[: frames.FORK_DESCRIPTORS]
         os.dup2(channel, _start.CHANNEL, inheritable=False)  # our socket object is now its channel
+        _start.speak_from_here()
         try:
             worker = self._make_worker()
             os.dup2(out, 1)
@@ -160,6 +168,20 @@ class Template:
         except BaseException as error:
             _leave.leave(_start.setting_up_failed(self._channel, error))
         _leave.leave(worker.run_forked(self._tasks))
+
+
+def _why(error: OSError) -> str:
+    """The name comes first: the supervisor tells by it what passes by itself."""
+    return f"{errno.errorcode.get(error.errno or 0, '?')}: {error.strerror}"
+
+
+def _stop_timers() -> None:
+    """Their signals would end the template, which mostly has no handler for them, or run one there."""
+    for timer in _signals.stop_timers():
+        _output.say(
+            f"the application has set a timer ({timer}) at import; it is stopped here, and forked "
+            "workers have none: set it in an after_fork function"
+        )
 
 
 def _hold_low_descriptors() -> None:
