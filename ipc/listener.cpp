@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/unix_socket.hpp"
+
 namespace supervise::ipc {
 namespace asio = boost::asio;
 
@@ -82,22 +84,13 @@ Result<Listener> Listener::open(asio::any_io_executor executor, std::string path
         return cleared.error();
     }
     UniqueFd socket = make_socket();
-    // bind() gives the file the socket's own mode less the umask, so it is never wider than asked;
-    // the chmod() then gives back what the umask took, while nobody can connect yet.
-    if (!socket || ::fchmod(socket.get(), mode) < 0) {
+    if (!socket) {
         return errno_error("make a socket for", path);
     }
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
-        return errno_error("bind a socket to", path);
+    if (const Result<void> listens = listen_at(socket.get(), path, mode, backlog); !listens) {
+        return listens.error();
     }
-    Listener listener(std::move(executor), std::move(socket), std::move(path), clock);
-    if (::chmod(listener.path_.c_str(), mode) < 0) {
-        return errno_error("set the mode of", listener.path_);
-    }
-    if (::listen(listener.socket_.native_handle(), backlog) < 0) {
-        return errno_error("listen at", listener.path_);
-    }
-    return listener;
+    return Listener(std::move(executor), std::move(socket), std::move(path), clock);
 }
 
 Listener::Listener(asio::any_io_executor executor, UniqueFd socket, std::string path, Clock& clock)

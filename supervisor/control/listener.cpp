@@ -6,8 +6,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <cstring>
 #include <memory>
+
+#include "base/unix_socket.hpp"
 
 namespace supervise::control {
 
@@ -61,37 +62,20 @@ std::string name_of_socket(int socket) {
 }  // namespace
 
 Result<Listener> Listener::on_path(const std::string& path, bool for_others) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) {
+    if (path.size() >= sizeof sockaddr_un::sun_path) {
         return errno_error("listen (runtime_dir is too long for a socket, which takes " +
-                               std::to_string(sizeof address.sun_path - 1) + " bytes) on",
+                               std::to_string(sizeof sockaddr_un::sun_path - 1) + " bytes) on",
                            path, ENAMETOOLONG);
     }
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) {
         return errno_error("make a socket for", path);
     }
-    // On Linux the new inode takes its mode from the socket's, so it is never open to others for
-    // a moment. The umask can only take rights away.
-    if (::fchmod(fd.get(), 0600) != 0) {
-        return errno_error("set the mode of", path);
+    if (const Result<void> listens = listen_at(fd.get(), path, for_others ? 0666 : 0600, backlog);
+        !listens) {
+        return listens.error();
     }
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-        return errno_error("remove the old socket", path);
-    }
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        return errno_error("listen on", path);
-    }
-    Listener listener(std::move(fd), true, path);
-    if (for_others && ::chmod(path.c_str(), 0666) != 0) {
-        return errno_error("set the mode of", path);
-    }
-    if (::listen(listener.fd(), backlog) != 0) {
-        return errno_error("listen on", path);
-    }
-    return listener;
+    return Listener(std::move(fd), true, path);
 }
 
 Result<Listener> Listener::on_address(const std::string& host_port) {
