@@ -199,7 +199,6 @@ void Channel::receive(Batch& batch) {
     }
     batch.count = 0;
     batch.closed = !socket_.is_open();
-    batch.more = false;
     if (batch.closed) {
         return;
     }
@@ -234,7 +233,6 @@ void Channel::receive(Batch& batch) {
             batch.frames[batch.count++] = std::move(received);
         }
     }
-    batch.more = batch.count == Batch::most;
 }
 
 asio::awaitable<void> Channel::wait_readable() {

@@ -49,7 +49,6 @@ class Channel {
     struct Batch {
         static constexpr std::size_t most = 16;
         std::size_t count = 0;  ///< of `frames`, in their order
-        bool more = false;      ///< there may be more: receive again without waiting
         bool closed = false;    ///< the peer has gone; after the frames
         std::array<Received, most> frames;
 

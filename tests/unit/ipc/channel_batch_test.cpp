@@ -46,11 +46,9 @@ std::vector<std::string> numbers(std::size_t first, std::size_t end) {
 
 TEST_CASE_METHOD(BatchFixture, "a batch holds what has come, in order", "[channel][batch]") {
     CHECK(take().empty());
-    CHECK_FALSE(batch.more);
     CHECK_FALSE(batch.closed);
     peer_sends_numbers(3);
     CHECK(take() == numbers(0, 3));
-    CHECK_FALSE(batch.more);
     CHECK_FALSE(batch.closed);
     for (const Channel::Received& received : batch.frames) {
         CHECK_FALSE(received.truncated);
@@ -59,20 +57,15 @@ TEST_CASE_METHOD(BatchFixture, "a batch holds what has come, in order", "[channe
     CHECK(take().empty());
 }
 
-TEST_CASE_METHOD(BatchFixture, "a full batch says that there may be more", "[channel][batch]") {
+TEST_CASE_METHOD(BatchFixture, "what a batch has no room for comes with the next one", "[channel][batch]") {
     peer_sends_numbers(2 * most + 3);
     CHECK(take() == numbers(0, most));
-    CHECK(batch.more);
     CHECK(take() == numbers(most, 2 * most));
-    CHECK(batch.more);
     CHECK(take() == numbers(2 * most, 2 * most + 3));
-    CHECK_FALSE(batch.more);
 
     peer_sends_numbers(most);
     CHECK(take() == numbers(0, most));
-    CHECK(batch.more);
     CHECK(take().empty());
-    CHECK_FALSE(batch.more);
     CHECK_FALSE(batch.closed);
 }
 
@@ -160,11 +153,9 @@ TEST_CASE_METHOD(BatchFixture, "the peer's end is told with its last frames, and
     peer.reset();
     CHECK(take() == numbers(0, 2));
     CHECK(batch.closed);
-    CHECK_FALSE(batch.more);
     CHECK_FALSE(channel->closed_with_unread());
     CHECK(take().empty());
     CHECK(batch.closed);
-    CHECK_FALSE(batch.more);
 }
 
 TEST_CASE_METHOD(BatchFixture, "the peer's end comes after all its frames, however many",
@@ -173,7 +164,6 @@ TEST_CASE_METHOD(BatchFixture, "the peer's end comes after all its frames, howev
     peer.reset();
     CHECK(take() == numbers(0, most));
     CHECK_FALSE(batch.closed);
-    CHECK(batch.more);
     CHECK(take().empty());
     CHECK(batch.closed);
 }
@@ -194,7 +184,6 @@ TEST_CASE_METHOD(BatchFixture, "a reset with more frames than a batch costs none
     peer_sends_numbers(most + 1);
     peer.reset();
     CHECK(take() == numbers(0, most));
-    CHECK(batch.more);
     CHECK_FALSE(batch.closed);
     CHECK(take() == numbers(most, most + 1));
     CHECK(batch.closed);
@@ -221,7 +210,6 @@ TEST_CASE_METHOD(BatchFixture, "a closed channel has no frames", "[channel][batc
     channel->close();
     CHECK(take().empty());
     CHECK(batch.closed);
-    CHECK_FALSE(batch.more);
 }
 
 TEST_CASE_METHOD(BatchFixture, "single frames and batches take turns", "[channel][batch]") {
