@@ -1,5 +1,6 @@
 #include "settings_diff.hpp"
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -35,12 +36,35 @@ std::map<std::string, std::string> flatten(const Settings& settings) {
     return values;
 }
 
+/// Takes the pools that `other` has not out of `settings`; their names.
+std::vector<std::string> take_out_strangers(Settings& settings, const Settings& other) {
+    std::vector<std::string> names;
+    std::erase_if(settings.pools, [&](const PoolSettings& pool) {
+        const bool stranger =
+            std::none_of(other.pools.begin(), other.pools.end(),
+                         [&pool](const PoolSettings& each) { return each.name == pool.name; });
+        if (stranger) {
+            names.push_back(pool.name);
+        }
+        return stranger;
+    });
+    return names;
+}
+
 }  // namespace
 
 std::vector<std::string> describe_changes(const Settings& before, const Settings& after) {
-    const std::map<std::string, std::string> old_values = flatten(before);
-    const std::map<std::string, std::string> new_values = flatten(after);
+    Settings left = before;
+    Settings right = after;
     std::vector<std::string> changes;
+    for (const std::string& name : take_out_strangers(right, before)) {
+        changes.push_back("pool " + name + " added");
+    }
+    for (const std::string& name : take_out_strangers(left, after)) {
+        changes.push_back("pool " + name + " removed");
+    }
+    const std::map<std::string, std::string> old_values = flatten(left);
+    const std::map<std::string, std::string> new_values = flatten(right);
     for (const auto& [key, value] : new_values) {
         const auto old = old_values.find(key);
         if (old == old_values.end()) {
