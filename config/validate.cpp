@@ -285,7 +285,11 @@ class Validation {
                                               in_quotes(format_time(*jobs.time_limit)) +
                                               ", which ends the job");
         }
-        if (jobs.window > 1 && (jobs.soft_time_limit || jobs.time_limit)) {
+        if (jobs.window > 1 && pool.kind == PoolKind::celery) {
+            error("jobs.window", "= " + std::to_string(jobs.window) +
+                                     " is not for kind = \"celery\": its front hands out one task "
+                                     "after the other, each with its payload. Leave it out");
+        } else if (jobs.window > 1 && (jobs.soft_time_limit || jobs.time_limit)) {
             warning("jobs.window",
                     "= " + std::to_string(jobs.window) + " holds only for tasks without a " +
                         "time limit, and " +

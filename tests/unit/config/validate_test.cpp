@@ -167,6 +167,16 @@ TEST_CASE("a window beside a time limit for every task is doubtful", "[config][v
     CHECK(problems(settings, root_host) == "");
 }
 
+TEST_CASE("a window is not for a pool of kind celery", "[config][validate]") {
+    Settings settings = good_settings();
+    settings.pools[0].kind = PoolKind::celery;
+    settings.pools[0].jobs.window = 4;
+    CHECK_THAT(problems(settings, root_host),
+               ContainsSubstring("error: jobs.window = 4 is not for kind = \"celery\""));
+    settings.pools[0].jobs.window = 1;
+    CHECK(problems(settings, root_host) == "");
+}
+
 TEST_CASE("users and groups are names that exist, or numbers that are possible",
           "[config][validate]") {
     CHECK(config::user_exists("root"));
