@@ -163,6 +163,20 @@ void write_lines(Writer& out, const std::string& table, const PoolSettings& pool
     out.line("lines_per_second", std::to_string(pool.output.lines_per_second));
 }
 
+void write_front(Writer& out, const std::string& table, const FrontSettings& front) {
+    out.table(table + ".front");
+    out.line("queues", toml_texts(front.queues));
+    out.line("hostname", toml_text(front.hostname));
+    out.line("log_level", toml_text(front.log_level));
+    out.line("arguments", toml_texts(front.arguments));
+    out.line("stop_timeout", toml_time(front.stop_timeout));
+    if (front.max_rss || front.hard) {
+        out.table(table + ".front.memory");
+        out.line("max_rss", front.max_rss, toml_size);
+        out.line("hard", front.hard, toml_size);
+    }
+}
+
 void write_pool(Writer& out, const PoolSettings& pool) {
     const std::string table = "pool." + pool.name;
     out.table(table);
@@ -180,6 +194,9 @@ void write_pool(Writer& out, const PoolSettings& pool) {
         }
     }
     write_lines(out, table, pool);
+    if (pool.front) {
+        write_front(out, table, *pool.front);
+    }
 }
 
 }  // namespace

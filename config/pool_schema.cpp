@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "config/diagnostic.hpp"
+#include "config/front_schema.hpp"
 #include "config/paths.hpp"
 #include "config/resource_limits.hpp"
 #include "config/units.hpp"
@@ -308,6 +309,7 @@ void read_pool(TableReader& table, PoolSettings& pool, const std::string& base) 
     read_restart(table, pool.restart);
     read_jobs(table, pool.jobs);
     read_output(table, pool.output);
+    read_front(table, pool);
 }
 
 }  // namespace supervise::config

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "supervise/front_settings.hpp"
+
 namespace supervise {
 
 using Seconds = std::chrono::duration<double>;
@@ -109,6 +111,7 @@ struct PoolSettings {
     RestartSettings restart;
     JobSettings jobs;
     OutputSettings output;
+    std::optional<FrontSettings> front;  ///< celery only; without it, somebody else starts one
     bool operator==(const PoolSettings&) const = default;
 };
 

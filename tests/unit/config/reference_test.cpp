@@ -22,7 +22,7 @@ std::set<std::string> value_keys() {
     std::set<std::string> keys(config::known_keys().begin(), config::known_keys().end());
     for (const char* table :
          {"supervisor", "supervisor.log", "pool", "pool.NAME.recycle", "pool.NAME.memory",
-          "pool.NAME.restart", "pool.NAME.jobs", "pool.NAME.output"}) {
+          "pool.NAME.restart", "pool.NAME.jobs", "pool.NAME.output", "pool.NAME.front"}) {
         REQUIRE(keys.erase(table) == 1);
     }
     return keys;
@@ -86,6 +86,9 @@ TEST_CASE("every example of the reference page loads as it stands", "[config]") 
         }
         std::string text =
             row.table == "pool.NAME" && row.key == "app" ? "" : "pool.NAME.app = \"x\"\n";
+        if (row.table == "pool.NAME.front") {
+            text += "pool.NAME.kind = \"celery\"\n";
+        }
         text += row.table + '.' + row.example + '\n';
         const config::Loaded loaded = config::load_text(text, row.key, "/tmp");
         INFO(text);
@@ -114,7 +117,7 @@ TEST_CASE("the annotated sample shows every key, and all of them together load",
     for (std::string key : value_keys()) {
         // The two forms of workers exclude each other; the sample explains the second in words.
         if (!key.starts_with("pool.NAME.workers.")) {
-            replace_all(key, "NAME", "reports");
+            replace_all(key, "NAME", key.starts_with("pool.NAME.front") ? "work" : "reports");
             INFO(key);
             CHECK(table.at_path(key));
         }
