@@ -59,7 +59,7 @@ Supervisor::Impl::~Impl() = default;
 bool Supervisor::Impl::lets_others_in(const Settings& settings) {
     bool others = !settings.supervisor.operators.empty();
     for (const PoolSettings& pool : settings.pools) {
-        others = others || !pool.clients.empty();
+        others = others || !pool.clients.empty() || (pool.front && pool.user);
     }
     return others;
 }

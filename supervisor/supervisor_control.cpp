@@ -172,6 +172,14 @@ ApiResult<unsigned> Supervisor::Impl::renew_template(const std::string& name) {
     return (*pool)->renew_template();
 }
 
+ApiResult<unsigned> Supervisor::Impl::recycle_front(const std::string& name) {
+    const ApiResult<Pool*> pool = find(name);
+    if (!pool) {
+        return pool.error();
+    }
+    return (*pool)->recycle_front();
+}
+
 ApiResult<void> Supervisor::Impl::scale(const std::string& name, unsigned workers) {
     const ApiResult<Pool*> pool = find(name);
     if (!pool) {
@@ -346,6 +354,15 @@ void Supervisor::Impl::log_state() {
                                                   {"workers", each.workers},
                                                   {"rss", each.rss_bytes},
                                                   {"private", each.private_bytes}});
+        }
+        for (const FrontSnapshot& each : pool.fronts) {
+            hooks_.logger.info("state.front", {{"pool", pool.name},
+                                               {"front", each.incarnation},
+                                               {"pid", each.pid},
+                                               {"node", each.node},
+                                               {"state", each.state},
+                                               {"rss", each.rss_bytes},
+                                               {"private", each.private_bytes}});
         }
         for (const WorkerSnapshot& worker : pool.workers) {
             hooks_.logger.info("state.worker", {{"pool", pool.name},

@@ -33,6 +33,7 @@ class Supervisor::Impl final : public ControlApi {
     ApiResult<unsigned> recycle(const std::string& pool, std::optional<unsigned> slot) override;
     ApiResult<unsigned> renew_template(const std::string& pool) override;
     ApiResult<void> scale(const std::string& pool, unsigned workers) override;
+    ApiResult<unsigned> recycle_front(const std::string& pool) override;
     ApiResult<void> pause(const std::string& pool) override;
     ApiResult<void> resume(const std::string& pool) override;
     ApiResult<ReloadReport> reload() override;

@@ -124,6 +124,8 @@ void Parser::add_pool_commands() {
     recycle->add_flag("--template", line_.renew_template,
                       "import the application anew, and let all workers follow");
     CLI::App* scale = add(Command::scale, "scale", "set a pool's number of workers", scale_footer);
+    recycle->add_flag("--front", line_.front,
+                      "of a Celery pool: have a second front take over from the first");
     scale->add_option("pool", line_.pool, "the pool")->required();
     scale->add_option("workers", line_.workers, "how many")->required()->check(CLI::Range(0, 1024));
     add(Command::pause, "pause", "begin no new job in a pool", pause_footer)
@@ -211,6 +213,9 @@ void Parser::finish() {
         line_.timeout = timeout_;
     }
     finish_ids();
+    if (line_.front && line_.renew_template) {
+        throw CLI::ValidationError("--front and --template exclude each other");
+    }
     finish_target();
 }
 
@@ -241,6 +246,10 @@ void Parser::finish_target() {
             throw CLI::ValidationError(target_ + " is not POOL/SLOT; slots count from 1");
         }
         if (line_.renew_template) {
+        if (line_.front) {
+            throw CLI::ValidationError("a front is the whole pool's: write " + line_.pool +
+                                       " --front, without a slot");
+        }
             throw CLI::ValidationError("a template is the whole pool's: write " + line_.pool +
                                        " --template, without a slot");
         }

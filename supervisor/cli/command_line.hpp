@@ -39,6 +39,7 @@ struct CommandLine {
     std::optional<double> timeout;  ///< seconds
     std::optional<unsigned> slot;
     bool renew_template = false;  ///< recycle; then without a slot
+    bool front = false;           ///< as well
     unsigned workers = 0;
     std::uint64_t job = 0;  ///< why: when there is no pool
 };

@@ -254,6 +254,9 @@ int Talk::change_pool() {
             if (line_.slot) {
                 body["slot"] = *line_.slot;
             }
+            if (line_.front) {
+                body["front"] = true;
+            }
             if (line_.renew_template) {
                 body["template"] = true;
             }
@@ -273,6 +276,10 @@ int Talk::change_pool() {
         streams_.out << "pool " << line_.pool << ": generation "
                      << control::to_text(std::get<json::value>(done).at("generation"))
                      << " is being imported; supervise status shows when it serves\n";
+    } else if (line_.front) {
+        streams_.out << "front " << control::to_text(std::get<json::value>(done).at("front"))
+                     << " of " << line_.pool
+                     << " will take over; supervise status shows when it is ready\n";
     } else if (line_.command == Command::recycle) {
         streams_.out << control::to_text(std::get<json::value>(done).at("asked"))
                      << " worker(s) of " << line_.pool << " will be replaced\n";

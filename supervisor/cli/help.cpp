@@ -61,9 +61,11 @@ const char* const recycle_footer =
   supervise recycle reports               all of the pool's workers, a few at a time
   supervise recycle reports/2             the worker in slot 2
   supervise recycle reports --template    the template, then all workers
+  supervise recycle work --front          the front of a Celery pool
 Each finishes its job first, and its successor is ready before it goes. With --template the
 application is imported anew (changed code, too) and the present workers go on until that has
-succeeded; it takes a pool with preload = true.
+succeeded; it takes a pool with preload = true. With --front a second front consumes before the
+first one stops, and finishes what it holds; tasks go on meanwhile.
 )";
 
 const char* const scale_footer =

@@ -134,6 +134,17 @@ std::string template_text(const TemplateSnapshot& shown, const std::string& advi
     return text;
 }
 
+std::string front_text(const FrontSnapshot& shown, std::size_t columns) {
+    std::vector<std::string> items = {printable(shown.node) + ' ' + printable(shown.state)};
+    if (shown.pid > 0) {
+        items.push_back("pid " + std::to_string(shown.pid));
+        items.push_back("age " + human_age(shown.age_seconds));
+        items.push_back("rss " + human_bytes(shown.rss_bytes));
+        items.push_back("private " + human_bytes(shown.private_bytes));
+    }
+    return listing("  front     ", items, columns);
+}
+
 std::vector<std::string> named(const std::map<std::string, std::uint64_t>& counts) {
     std::vector<std::string> items;
     for (const auto& [name, count] : counts) {
@@ -160,6 +171,14 @@ std::string pool_text(const PoolSnapshot& pool, std::size_t columns) {
     }
     for (const TemplateSnapshot& each : pool.templates) {
         text += template_text(each, pool.advice, columns);
+    }
+    for (const FrontSnapshot& each : pool.fronts) {
+        text += front_text(each, columns);
+    }
+    if (!pool.front_recycles.empty() || !pool.front_restarts.empty()) {
+        std::map<std::string, std::uint64_t> counts = pool.front_restarts;
+        counts.insert(pool.front_recycles.begin(), pool.front_recycles.end());
+        text += listing("  replaced  ", named(counts), columns);
     }
     std::vector<std::string> jobs = {
         number(pool.jobs.queued) + " queued", number(pool.jobs.running) + " running",

@@ -53,6 +53,18 @@ json::object template_json(const TemplateSnapshot& snapshot) {
     return object;
 }
 
+json::object front_json(const FrontSnapshot& front) {
+    json::object object;
+    object["incarnation"] = front.incarnation;
+    object["node"] = front.node;
+    object["state"] = front.state;
+    object["pid"] = front.pid;
+    object["age_seconds"] = front.age_seconds;
+    object["rss_bytes"] = front.rss_bytes;
+    object["private_bytes"] = front.private_bytes;
+    return object;
+}
+
 json::object pool_json(const PoolSnapshot& pool) {
     json::array workers;
     for (const WorkerSnapshot& worker : pool.workers) {
@@ -70,6 +82,13 @@ json::object pool_json(const PoolSnapshot& pool) {
     object["generation"] = pool.generation;
     object["templates"] = std::move(templates);
     object["template_forks"] = pool.template_forks;
+    json::array fronts;
+    for (const FrontSnapshot& each : pool.fronts) {
+        fronts.push_back(front_json(each));
+    }
+    object["fronts"] = std::move(fronts);
+    object["front_recycles"] = counts(pool.front_recycles);
+    object["front_restarts"] = counts(pool.front_restarts);
     object["jobs"] = json::object{{"queued", pool.jobs.queued}, {"running", pool.jobs.running},
                                   {"done", pool.jobs.done},     {"failed", pool.jobs.failed},
                                   {"lost", pool.jobs.lost},     {"dead", pool.jobs.dead}};

@@ -87,6 +87,18 @@ WorkerSnapshot worker_from(const Reader& json) {
     return worker;
 }
 
+FrontSnapshot front_from(const Reader& json) {
+    FrontSnapshot snapshot;
+    snapshot.incarnation = json.number<unsigned>("incarnation");
+    snapshot.node = json.text("node");
+    snapshot.state = json.text("state");
+    snapshot.pid = json.number<int>("pid");
+    snapshot.age_seconds = json.number<double>("age_seconds");
+    snapshot.rss_bytes = json.number<std::uint64_t>("rss_bytes");
+    snapshot.private_bytes = json.number<std::uint64_t>("private_bytes");
+    return snapshot;
+}
+
 TemplateSnapshot template_from(const Reader& json) {
     TemplateSnapshot snapshot;
     snapshot.state = json.text("state");
@@ -116,6 +128,11 @@ PoolSnapshot pool_from(std::string_view name, const Reader& json) {
         pool.templates.push_back(template_from(Reader(&each)));
     }
     pool.template_forks = json.number<std::uint64_t>("template_forks");
+    for (const json::value& each : json.array("fronts")) {
+        pool.fronts.push_back(front_from(Reader(&each)));
+    }
+    pool.front_recycles = json.counts("front_recycles");
+    pool.front_restarts = json.counts("front_restarts");
     const Reader jobs = json.child("jobs");
     pool.jobs = {jobs.number<std::uint64_t>("queued"), jobs.number<std::uint64_t>("running"),
                  jobs.number<std::uint64_t>("done"),   jobs.number<std::uint64_t>("failed"),

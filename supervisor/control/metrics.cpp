@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace supervise::control {
 
@@ -16,6 +17,9 @@ constexpr std::string_view recycle_reasons[] = {
     "max_tasks", "max_rss", "max_private", "max_age", "idle", "requested", "config", "pressure"};
 constexpr std::string_view restart_causes[] = {
     "exit", "signal", "oom_worker", "oom_host", "time_limit", "memory_hard_limit", "unknown"};
+constexpr std::string_view front_reasons[] = {"max_rss", "requested", "config"};
+constexpr std::string_view front_causes[] = {"exit",     "signal",            "oom_worker",
+                                             "oom_host", "memory_hard_limit", "unknown"};
 
 std::map<std::string, std::uint64_t> with_zeros(std::map<std::string, std::uint64_t> counts,
                                                 std::span<const std::string_view> names) {
@@ -182,6 +186,55 @@ void add_templates(Text& text, const Snapshot& snapshot) {
     }
 }
 
+/// Of Celery pools whose front supervise runs; others have no series here.
+void add_fronts(Text& text, const Snapshot& snapshot) {
+    std::vector<const PoolSnapshot*> pools;
+    for (const PoolSnapshot& pool : snapshot.pools) {
+        if (!pool.fronts.empty() || !pool.front_restarts.empty()) {
+            pools.push_back(&pool);
+        }
+    }
+    if (pools.empty()) {
+        return;
+    }
+    text.family("fronts", "gauge", "Front processes by state; two while one takes over.");
+    for (const PoolSnapshot* pool : pools) {
+        for (const std::string_view state : {"starting", "connecting", "ready", "stopping"}) {
+            std::uint64_t count = 0;
+            for (const FrontSnapshot& front : pool->fronts) {
+                count += front.state == state ? 1 : 0;
+            }
+            text.sample({{"pool", pool->name}, {"state", state}}, count);
+        }
+    }
+    const auto memory = [&](std::string_view name, std::string_view help,
+                            std::uint64_t FrontSnapshot::*bytes) {
+        text.family(name, "gauge", help);
+        for (const PoolSnapshot* pool : pools) {
+            std::uint64_t total = 0;
+            for (const FrontSnapshot& front : pool->fronts) {
+                total += front.*bytes;
+            }
+            text.sample({{"pool", pool->name}}, total);
+        }
+    };
+    memory("front_rss_bytes", "Resident memory of a pool's fronts.", &FrontSnapshot::rss_bytes);
+    memory("front_private_bytes", "Private memory of a pool's fronts.",
+           &FrontSnapshot::private_bytes);
+    text.family("front_recycles_total", "counter", "Healthy fronts replaced, by reason.");
+    for (const PoolSnapshot* pool : pools) {
+        for (const auto& [reason, count] : with_zeros(pool->front_recycles, front_reasons)) {
+            text.sample({{"pool", pool->name}, {"reason", reason}}, count);
+        }
+    }
+    text.family("front_restarts_total", "counter", "Dead fronts replaced, by cause.");
+    for (const PoolSnapshot* pool : pools) {
+        for (const auto& [cause, count] : with_zeros(pool->front_restarts, front_causes)) {
+            text.sample({{"pool", pool->name}, {"cause", cause}}, count);
+        }
+    }
+}
+
 void add_recycling(Text& text, const Snapshot& snapshot) {
     text.family("recycles_total", "counter", "Healthy workers replaced on purpose, by reason.");
     for (const PoolSnapshot& pool : snapshot.pools) {
@@ -232,6 +285,7 @@ std::string metrics_text(const Snapshot& snapshot) {
                 "Private memory of a slot's processes, or of all spares.");
     add_memory(text, snapshot, &WorkerSnapshot::private_bytes);
     add_templates(text, snapshot);
+    add_fronts(text, snapshot);
     add_recycling(text, snapshot);
     return text.take();
 }

@@ -128,7 +128,7 @@ ApiResult<SubmitRequest> read_submit(std::string_view body) {
 }
 
 ApiResult<RecycleRequest> read_recycle(std::string_view body) {
-    const auto object = read_object(body, {"slot", "template"});
+    const auto object = read_object(body, {"slot", "template", "front"});
     if (!object) {
         return object.error();
     }
@@ -140,10 +140,15 @@ ApiResult<RecycleRequest> read_recycle(std::string_view body) {
     if (!renew_template) {
         return renew_template.error();
     }
-    if (*slot && *renew_template) {
-        return bad_request("slot and template exclude each other: a template is the whole pool's");
+    const auto front = read_flag(*object, "front");
+    if (!front) {
+        return front.error();
     }
-    return RecycleRequest{*slot, *renew_template};
+    if ((*slot ? 1 : 0) + (*renew_template ? 1 : 0) + (*front ? 1 : 0) > 1) {
+        return bad_request(
+            "slot, template and front exclude each other: the latter two are the whole pool's");
+    }
+    return RecycleRequest{*slot, *renew_template, *front};
 }
 
 ApiResult<unsigned> read_scale(std::string_view body) {

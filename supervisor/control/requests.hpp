@@ -22,8 +22,9 @@ ApiResult<SubmitRequest> read_submit(std::string_view body);
 struct RecycleRequest {
     std::optional<unsigned> slot;  ///< nothing: all of the pool's workers
     bool renew_template = false;   ///< then without a slot
+    bool front = false;            ///< as well
 };
-/// No body, {}, {"slot": N} or {"template": true}.
+/// No body, {}, {"slot": N}, {"template": true} or {"front": true}.
 ApiResult<RecycleRequest> read_recycle(std::string_view body);
 
 /// {"workers": N}

@@ -86,6 +86,11 @@ HttpResponse post_recycle(ControlApi& api, const PathValues& values, const std::
         return generation ? answer_json({{"pool", values[0]}, {"generation", *generation}})
                           : error_response(generation.error());
     }
+    if (request->front) {
+        const auto next = api.recycle_front(values[0]);
+        return next ? answer_json({{"pool", values[0]}, {"front", *next}})
+                    : error_response(next.error());
+    }
     const auto asked = api.recycle(values[0], request->slot);
     return asked ? answer_json({{"pool", values[0]}, {"asked", *asked}})
                  : error_response(asked.error());
@@ -145,7 +150,7 @@ constexpr Route table[] = {
     {"POST", "/pools/{pool}/jobs",
      R"({"task": T, "ids": [...], "priority": 0..9, "wait": false} -> {"job_id": N})", nullptr},
     {"POST", "/pools/{pool}/recycle",
-     R"({"slot": N}, {"template": true} or nothing: replace one worker, the template, or all)",
+     R"({"slot": N}, {"template": true}, {"front": true} or nothing: replace one, or all workers)",
      post_recycle},
     {"POST", "/pools/{pool}/scale", R"({"workers": N})", post_scale},
     {"POST", "/pools/{pool}/pause", "begin no new job", post_pause},

@@ -59,6 +59,7 @@ asio::awaitable<void> ClientSession::read() {
             welcome.pool = desk_.pool_name();
             welcome.software = software_name;
             send(ipc::encode(welcome).bytes());
+            tell_size();
         }
         if (crowded()) {
             boost::system::error_code changed;
@@ -240,6 +241,12 @@ void ClientSession::call(const ipc::Call& message, UniqueFd payload) {
     accepted.first_id = std::get<JobId>(answer);
     send(ipc::encode(accepted).bytes());
     desk_.client_submitted();
+}
+
+void ClientSession::tell_size() {
+    if (phase_ == Phase::open && desk_.takes_calls()) {
+        send(ipc::encode(ipc::Size{desk_.size()}).bytes());
+    }
 }
 
 void ClientSession::job_begun(const ipc::Begun& begun) { send(ipc::encode(begun).bytes()); }

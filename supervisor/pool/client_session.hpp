@@ -28,7 +28,8 @@ class ClientDesk {
     virtual void flush_later(ClientSession& session) = 0;
     virtual std::string_view pool_name() const = 0;
     virtual std::uint64_t queue_limit() const = 0;
-    virtual bool ending() const = 0;  ///< every job is being given its end
+    virtual std::uint32_t size() const = 0;  ///< jobs that it runs at a time
+    virtual bool ending() const = 0;         ///< every job is being given its end
     /// Waits until the pool knows its tasks, or has failed to start, or stops.
     virtual boost::asio::awaitable<void> tasks_known() = 0;
 };
@@ -46,7 +47,8 @@ class ClientSession final : public Submitter {
     void close(ipc::Refusal reason, const std::string& message);
     /// Called about once a second: hello missing, or nothing read for 30 s.
     void check(TimePoint now);
-    void flush();  ///< sends the results collected so far
+    void tell_size();  ///< after a change; matters where payload jobs are taken
+    void flush();      ///< sends the results collected so far
     /// Sends them, or holds them for fuller frames while many more are to come. True: it holds them
     /// and those that follow, until they are enough or flush() is called, which must be soon.
     bool flush_or_hold();

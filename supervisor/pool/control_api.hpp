@@ -62,6 +62,9 @@ class ControlApi {
     /// Imports a pool's application anew, in a new template; the workers roll over to it when that
     /// has succeeded. Returns the new generation's number. 409 "no_template" without preload.
     virtual ApiResult<unsigned> renew_template(const std::string& pool) = 0;
+    /// Has a second front take over from a Celery pool's first. Returns the number of the next one.
+    /// 409 "no_front" where supervise runs none.
+    virtual ApiResult<unsigned> recycle_front(const std::string& pool) = 0;
     virtual ApiResult<void> scale(const std::string& pool, unsigned workers) = 0;  ///< 0..1024
     virtual ApiResult<void> pause(const std::string& pool) = 0;   ///< no new job begins
     virtual ApiResult<void> resume(const std::string& pool) = 0;  ///< also resets a tripped breaker

@@ -39,13 +39,22 @@ Intake::Intake(PoolContext& context, ClientDesk& desk, JobDesk& jobs,
       desk_(desk),
       jobs_(jobs),
       settings_(std::move(settings)),
-      allowed_(uids_of(settings_->clients)),
+      allowed_(submitters()),
       accepting_(context.executor),
       serving_(context.executor) {}
 
 mode_t Intake::socket_mode() const {
     // Connecting needs the right to write. Who of "all" comes in is decided by SO_PEERCRED.
-    return settings_->clients.empty() ? 0600 : 0666;
+    return allowed_.empty() ? 0600 : 0666;
+}
+
+/// Whose own front it is that comes with the pool's user, may come in.
+std::vector<uid_t> Intake::submitters() const {
+    std::vector<std::string> users = settings_->clients;
+    if (settings_->front && settings_->user) {
+        users.push_back(*settings_->user);
+    }
+    return uids_of(users);
 }
 
 Result<void> Intake::open() {
@@ -135,8 +144,14 @@ asio::awaitable<void> Intake::serve(std::list<ClientSession>::iterator session) 
 }
 
 void Intake::apply(std::shared_ptr<const PoolSettings> settings) {
+    const bool resized = settings_->max_workers != settings->max_workers;
     settings_ = std::move(settings);
-    allowed_ = uids_of(settings_->clients);
+    allowed_ = submitters();
+    for (ClientSession& session : sessions_) {
+        if (resized) {
+            session.tell_size();
+        }
+    }
     if (listener_) {
         ::chmod(listener_->path().c_str(), socket_mode());
     }

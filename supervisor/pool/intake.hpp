@@ -36,6 +36,7 @@ class Intake {
     boost::asio::awaitable<void> flush_held();
     void flush_all();
     mode_t socket_mode() const;
+    std::vector<uid_t> submitters() const;
 
     PoolContext& context_;
     ClientDesk& desk_;

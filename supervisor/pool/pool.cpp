@@ -39,6 +39,7 @@ Pool::Pool(PoolContext context, PoolSettings settings)
       desk_(settings_->jobs.queue_limit, *context_.last_job_id, make_memory_ledger()),
       roster_(context_, *this, settings_),
       intake_(context_, *this, desk_, settings_),
+      fronts_(context_, settings_),
       changed_(context_.executor, asio::steady_timer::time_point::max()),
       look_(context_.executor, asio::steady_timer::time_point::max()),
       group_(context_.executor) {}
@@ -53,18 +54,15 @@ asio::awaitable<void> Pool::run() {
 
 // Main loop of a pool. Everything between two ticks is driven by what workers and clients send.
 asio::awaitable<void> Pool::watch() {
-    while (!stopping_ || roster_.any_alive()) {
+    while (!stopping_ || roster_.any_alive() || fronts_.any_alive()) {
         const TimePoint now = context_.clock->now();
         if (stopping_) {
-            if (now >= grace_until_ + last_chance) {
-                roster_.kill_all("killed by supervise: still there when the grace time was over");
-            } else if (now >= grace_until_ && !interrupted_) {
-                interrupted_ = true;
-                roster_.interrupt();
-            }
+            drain(now);
         }
         intake_.check(now);
         const TimePoint next = roster_.tick(desk_.queue().size());
+        renew_front();
+        fronts_.tick(now, roster_.ever_ready());
         dispatch();
         if (roster_.tripped() || roster_.fails_to_start()) {
             changed_.cancel();  // clients that wait for the first worker are to be told
@@ -72,6 +70,7 @@ asio::awaitable<void> Pool::watch() {
         next_look_ = stopping_ ? std::min(next, now + 10ms) : next;
         co_await (context_.clock->sleep_until(next_look_) || earlier_look());
     }
+    co_await fronts_.join();
     co_await roster_.join();
     intake_.stop();
 }
@@ -91,15 +90,57 @@ void Pool::stop() {
     context_.logger.info("pool.stopping", {{"pool", settings_->name},
                                            {"queued", desk_.queue().size()},
                                            {"running", desk_.running()}});
-    desk_.close(now);
-    roster_.stop();
+    fronts_.stop();
+    if (!fronts_.any_alive()) {
+        close_desk(now);
+    }
     changed_.cancel();
+}
+
+/// First the front: it stops consuming and waits for what runs. Then the workers go.
+void Pool::drain(TimePoint now) {
+    if (!fronts_.any_alive()) {
+        close_desk(now);
+    }
+    if (now >= grace_until_ + last_chance) {
+        close_desk(now);
+        roster_.kill_all(why_killed_);
+        fronts_.kill_all(why_killed_);
+    } else if (now >= grace_until_ && !interrupted_) {
+        interrupted_ = true;
+        if (closed_) {
+            roster_.interrupt();
+        } else {
+            fronts_.hurry();
+        }
+    }
+}
+
+void Pool::close_desk(TimePoint now) {
+    if (!std::exchange(closed_, true)) {
+        desk_.close(now);
+        roster_.stop();
+    }
+}
+
+/// It has the application's code, too, and follows the workers to a new generation of it.
+void Pool::renew_front() {
+    if (std::exchange(rolls_seen_, roster_.rolls()) != roster_.rolls() && fronts_.wanted()) {
+        fronts_.recycle(RecycleReason::config);
+    }
 }
 
 void Pool::hurry() { grace_until_ = std::min(grace_until_, context_.clock->now()); }
 
+void Pool::kill() {
+    stop();
+    why_killed_ = "killed by supervise: whoever had started it is gone";
+    grace_until_ = context_.clock->now() - last_chance;
+    look_.cancel();
+}
+
 void Pool::dispatch() {
-    if (paused_ || stopping_) {
+    if (paused_ || closed_) {
         return;
     }
     while (!desk_.queue().empty()) {
@@ -146,6 +187,7 @@ void Pool::worker_ready(Worker& worker) {
 void Pool::worker_done(Worker& worker, Job& job, std::string_view report) {
     desk_.attempt_ended(job, report, place_of(worker), context_.clock->now());
     roster_.job_done(worker);
+    fronts_.progress();
     dispatch();
 }
 
@@ -236,6 +278,15 @@ ApiResult<unsigned> Pool::renew_template() {
     return roster_.renew_template();
 }
 
+ApiResult<unsigned> Pool::recycle_front() {
+    if (!fronts_.wanted()) {
+        return ApiError{409, "no_front",
+                        "supervise does not run a front for pool " + settings_->name +
+                            "; a table [pool." + settings_->name + ".front] has it do so"};
+    }
+    return fronts_.recycle(RecycleReason::requested);
+}
+
 ApiResult<void> Pool::scale(unsigned workers) {
     if (workers > 1024) {
         return ApiError{400, "bad_request", "a pool has 0 to 1024 workers"};
@@ -246,6 +297,8 @@ ApiResult<void> Pool::scale(unsigned workers) {
     settings->min_workers = settings->max_workers = workers;
     settings_ = settings;
     roster_.resize(settings_);
+    intake_.apply(settings_);
+    fronts_.apply(settings_);
     return {};
 }
 
@@ -258,6 +311,7 @@ void Pool::resume() {
     paused_ = false;
     context_.logger.info("pool.resumed", {{"pool", settings_->name}});
     roster_.reset_breaker();
+    fronts_.reset();
     dispatch();
 }
 
@@ -267,6 +321,7 @@ void Pool::apply(PoolSettings settings) {
     desk_.set_queue_limit(settings_->jobs.queue_limit);
     intake_.apply(settings_);
     roster_.apply(settings_, replace);
+    fronts_.apply(settings_);
     dispatch();
 }
 

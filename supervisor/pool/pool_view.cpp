@@ -76,13 +76,14 @@ std::string Pool::state() const {
     if (stopping_) {
         return "stopping";
     }
-    if (roster_.tripped() || !roster_.refusal().empty()) {
+    if (roster_.tripped() || !roster_.refusal().empty() || fronts_.tripped()) {
         return "degraded";
     }
     if (paused_) {
         return "paused";
     }
-    return roster_.ever_ready() || roster_.wanted() == 0 ? "running" : "starting";
+    const bool served = roster_.ever_ready() || roster_.wanted() == 0;
+    return served && (!fronts_.wanted() || fronts_.ever_ready()) ? "running" : "starting";
 }
 
 std::string Pool::advice() const {
@@ -99,6 +100,9 @@ std::string Pool::advice() const {
     if (!roster_.complaint().empty()) {
         return roster_.complaint();
     }
+    if (const std::string front = fronts_.advice(); !front.empty()) {
+        return front;
+    }
     if (roster_.ever_ready() && !roster_.template_error().empty()) {
         return "pool " + settings_->name + ": " + roster_.template_error();
     }
@@ -113,7 +117,7 @@ std::string Pool::advice() const {
     return {};
 }
 
-bool Pool::owns(pid_t pid) const { return roster_.owns(pid); }
+bool Pool::owns(pid_t pid) const { return roster_.owns(pid) || fronts_.owns(pid); }
 
 PoolSnapshot Pool::snapshot() const {
     PoolSnapshot result;
@@ -121,6 +125,7 @@ PoolSnapshot Pool::snapshot() const {
     result.state = state();
     result.advice = advice();
     roster_.describe(result);
+    fronts_.describe(result);
     result.jobs = desk_.ledger().ended();
     result.jobs.queued = desk_.queue().size();
     result.jobs.running = desk_.running();

@@ -75,6 +75,10 @@ constexpr unsigned replacement_limit(unsigned workers, bool forked = false) {
 /// The least sensible memory line for a worker that is `fresh` bytes when ready.
 constexpr std::uint64_t least_line(std::uint64_t fresh) { return fresh + fresh / 5; }
 
+/// The kernel's line above a hard one: the sampler must have its chance to act, and to name the
+/// job, first.
+constexpr std::uint64_t backstop(std::uint64_t hard) { return hard + hard / 8 + (16ULL << 20); }
+
 /// Watches what recycling for one memory line gives back. After three in a row that gave less than
 /// a twentieth, the line is to be suspended.
 class FutilityWatch {

@@ -75,6 +75,7 @@ class Roster final : private TemplateKeeperOwner {
     bool any_alive() const { return !workers_.empty() || keeper_.any_alive(); }
     bool owns(pid_t pid) const;  ///< a process that a worker here has not reaped yet
     unsigned wanted() const { return wanted_; }
+    unsigned rolls() const { return rolls_; }  ///< times that all workers followed new code
     const std::string& last_failure() const { return last_failure_; }
     const std::string& complaint() const { return complaint_; }
     const std::string& refusal() const { return refusal_; }  ///< to fork, by on_unsafe_fork
@@ -128,9 +129,8 @@ class Roster final : private TemplateKeeperOwner {
     Backoff spare_backoff_;
     TimePoint next_spare_at_{};
     unsigned wanted_;
-    unsigned generation_ = 1;
-    bool stopping_ = false;
-    bool ever_ready_ = false;
+    unsigned generation_ = 1, rolls_ = 0;
+    bool stopping_ = false, ever_ready_ = false;
     Duration warm_up_{};
     MemorySample fresh_;  ///< of the last worker that became ready
     Breaker breaker_;

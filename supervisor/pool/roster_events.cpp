@@ -96,6 +96,7 @@ void Roster::generation_changed(unsigned generation, bool roll) {
     generation_ = generation;
     refusal_.clear();
     if (roll) {
+        ++rolls_;
         lines_.reset();
         while (!spares_.empty()) {
             dismiss(*spares_.back(), "config");

@@ -10,14 +10,6 @@
 namespace supervise {
 namespace asio = boost::asio;
 
-namespace {
-
-/// The kernel's line above ours: the sampler must have its chance to act, and to name the job,
-/// first.
-std::uint64_t backstop(std::uint64_t hard) { return hard + hard / 8 + (16ULL << 20); }
-
-}  // namespace
-
 Worker::Worker(PoolContext& context, WorkerOwner& owner,
                std::shared_ptr<const PoolSettings> settings, WorkerName name, WorkerOrigin origin)
     : context_(context),

@@ -51,13 +51,14 @@ Result<void> set_user(LaunchSpec& spec, const PoolSettings& settings) {
     return {};
 }
 
-void put(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
+}  // namespace
+
+void put_variable(std::vector<std::string>& environment, const std::string& name,
+                  const std::string& value) {
     const std::string start = name + '=';
     std::erase_if(environment, [&](const std::string& entry) { return entry.starts_with(start); });
     environment.push_back(start + value);
 }
-
-}  // namespace
 
 Result<LaunchSpec> make_template_spec(const PoolSettings& settings, const PoolContext& context) {
     Result<LaunchSpec> spec = make_worker_spec(settings, context);
@@ -78,10 +79,10 @@ Result<LaunchSpec> make_worker_spec(const PoolSettings& settings, const PoolCont
     }
     spec.directory = settings.directory;
     spec.environment = context.environment;
-    put(spec.environment, "SUPERVISE_POOL", settings.name);
-    put(spec.environment, "SUPERVISE_RUNTIME_DIR", context.runtime_dir);
+    put_variable(spec.environment, "SUPERVISE_POOL", settings.name);
+    put_variable(spec.environment, "SUPERVISE_RUNTIME_DIR", context.runtime_dir);
     for (const auto& [name, value] : settings.environment) {
-        put(spec.environment, name, value);
+        put_variable(spec.environment, name, value);
     }
     if (const Result<void> found = set_user(spec, settings); !found) {
         return found.error();

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from supervise._worker import Worker
 
 
-def main(app: str, pool: str, template: bool, celery: bool = False) -> NoReturn:
-    """`pool` is its name, for the process's title; empty: the title stays. `celery`: the pool's kind."""
+def main(
+    app: str, pool: str, template: bool, celery: bool = False, front: Optional[list[str]] = None
+) -> NoReturn:
+    """`pool` is its name, for the process's title; empty: the title stays. `celery`: the pool's kind.
+    `front`: the arguments of a front; None for other processes."""
     try:
         channel = socket.socket(fileno=CHANNEL)
         channel.set_inheritable(False)
@@ -27,7 +30,11 @@ def main(app: str, pool: str, template: bool, celery: bool = False) -> NoReturn:
     _output.prepare()
     title = ProcessTitle(pool) if pool else None
     if title is not None:
-        title.set("template" if template else "worker")
+        title.set("front" if front is not None else "template" if template else "worker")
+    if front is not None:
+        from supervise.celery.front import main as run_front
+
+        run_front(channel, app, front)
     _leave.leave(_process(channel, title, template, celery).run(app))
 
 

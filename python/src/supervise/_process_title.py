@@ -12,8 +12,8 @@ _PR_SET_NAME = 15
 
 
 class ProcessTitle:
-    """Writes over the command line in place, as setproctitle(3) of the BSDs. A role is worker or
-    template."""
+    """Writes over the command line in place, as setproctitle(3) of the BSDs. A role is worker,
+    template or front."""
 
     def __init__(self, pool: str) -> None:
         self._pool = pool

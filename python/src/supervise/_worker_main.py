@@ -1,8 +1,9 @@
 """The script that the supervisor runs: PYTHON _worker_main.py APP [--celery] [--path DIR]...
-    [--pool NAME] [--template]
+    [--pool NAME] [--template | --front ARGUMENT...]
 
-A worker, or with --template one that forks workers; with --celery, of a Celery application. The pool's
-name is for the process's title.
+A worker, or with --template one that forks workers; with --celery, of a Celery application. With --front
+the process that talks to the broker; the arguments are for `celery worker`. The pool's name is for the
+process's title.
 Loads this very package from its own folder, whatever sys.path has by the same name, and leaves
 sys.path to the application: the --path folders, the working directory, then the interpreter's own.
 """
@@ -25,7 +26,7 @@ def load_package() -> None:
 
 
 def parse(arguments: list) -> tuple:  # type: ignore[type-arg]
-    app, paths, pool, template, celery, rest = "", [], "", False, False, list(arguments)
+    app, paths, pool, template, celery, front, rest = "", [], "", False, False, None, list(arguments)
     while rest:
         word = rest.pop(0)
         if word == "--path" and rest:
@@ -36,19 +37,21 @@ def parse(arguments: list) -> tuple:  # type: ignore[type-arg]
             template = True
         elif word == "--celery":
             celery = True
+        elif word == "--front":
+            front, rest = rest, []
         elif not app and not word.startswith("-"):
             app = word
         else:
             app = ""
             break
     if not app:
-        sys.stderr.write("usage: _worker_main.py APP [--celery] [--path DIR]... [--pool NAME] [--template]\n")
+        sys.stderr.write("usage: _worker_main.py APP [--celery] [--path DIR]... [--pool NAME] [--template | --front ...]\n")
         sys.exit(64)
-    return app, paths, pool, template, celery
+    return app, paths, pool, template, celery, front
 
 
 def main() -> None:
-    app, paths, pool, template, celery = parse(sys.argv[1:])
+    app, paths, pool, template, celery, front = parse(sys.argv[1:])
     # Python puts a script's folder first; this one's has modules of the package.
     if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(HERE):
         del sys.path[0]
@@ -57,7 +60,7 @@ def main() -> None:
 
     sys.path[:0] = [*paths, os.getcwd()]
     del sys.argv[1:]
-    _process.main(app, pool, template, celery)
+    _process.main(app, pool, template, celery, front)
 
 
 if __name__ == "__main__":

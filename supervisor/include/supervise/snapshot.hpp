@@ -38,6 +38,17 @@ struct TemplateSnapshot {
     std::vector<std::string> findings;  ///< what makes forking unsafe; empty: nothing was found
 };
 
+/// Of a Celery pool: a process that talks to the broker.
+struct FrontSnapshot {
+    unsigned incarnation = 0;
+    std::string node;   ///< "work@host", by which Celery knows it
+    std::string state;  ///< starting, connecting, ready, stopping
+    int pid = 0;
+    double age_seconds = 0;  ///< since launch
+    std::uint64_t rss_bytes = 0;
+    std::uint64_t private_bytes = 0;
+};
+
 struct JobCounts {
     std::uint64_t queued = 0, running = 0;                   ///< now
     std::uint64_t done = 0, failed = 0, lost = 0, dead = 0;  ///< jobs ended so, since the start
@@ -62,7 +73,10 @@ struct PoolSnapshot {
     unsigned generation = 1;  ///< that workers which start now are of
     /// The newest first; empty without preload. An old one stays as long as it has workers.
     std::vector<TemplateSnapshot> templates;
-    std::uint64_t template_forks = 0;  ///< since the start, also by templates that have gone
+    std::uint64_t template_forks = 0;   ///< since the start, also by templates that have gone
+    std::vector<FrontSnapshot> fronts;  ///< the newest first; empty where supervise runs none
+    std::map<std::string, std::uint64_t> front_recycles;  ///< by reason
+    std::map<std::string, std::uint64_t> front_restarts;  ///< by cause
     JobCounts jobs;
     AttemptCounts attempts;
     std::map<std::string, std::uint64_t> recycles;  ///< by reason

@@ -106,6 +106,7 @@ class FakeControlApi final : public ControlApi {
     bool hold_jobs = false;  ///< submit_and_wait() never ends by itself
     bool queue_full = false;
     bool has_template = true;
+    bool has_front = true;
     std::optional<ApiError> reload_error;
     std::function<void()> on_snapshot = [] {};
 
@@ -175,6 +176,16 @@ class FakeControlApi final : public ControlApi {
             return ApiError(404, "unknown_slot", "pool reports has slots 1 to 2");
         }
         return slot ? 1U : 2U;
+    }
+    ApiResult<unsigned> recycle_front(const std::string& pool) override {
+        note("recycle_front " + pool);
+        if (pool != "reports") {
+            return unknown_pool(pool);
+        }
+        if (!has_front) {
+            return ApiError(409, "no_front", "supervise does not run a front for pool reports");
+        }
+        return 3U;
     }
     ApiResult<unsigned> renew_template(const std::string& pool) override {
         note("renew_template " + pool);

@@ -40,6 +40,8 @@ class Desk:
     ) -> None:
         self.refused = ""  # why supervise takes nothing for the moment
         self.closed = False
+        self.pool_size = 0  # tasks that supervise runs at a time, as soon as it has said so
+        self.resized: Callable[[], object] = lambda: None
         self._size = size
         self._losses = losses
         self._release = release
@@ -252,6 +254,9 @@ class Desk:
             self._open[job.id] = job
             if job.dropped:
                 self._cancel(job)
+        elif isinstance(message, messages.Size):
+            self.pool_size = message.workers
+            self.resized()
             elif job.signal is not None and self._connection is not None:
                 self._connection.send(frames.send_signal(job.id, job.signal))
 

@@ -37,6 +37,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
         self._size = int(limit or 0)  # workers that are wanted; with --autoscale perhaps 0 for now
         self._desk: Optional[Desk] = None  # from start to stop
         self._link: Optional[Link] = None
+        self._consumer: Any = None  # whose prefetch count follows the pool's size
 
     @property
     def num_processes(self) -> int:
@@ -56,6 +57,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
         supervise = os.environ.get("SUPERVISE_SOCKET") or PrivateSupervise(self.app, self._wishes())
         self._link = Link(desk, supervise, self.options.get("threads", True), self._workers)
         self._desk = desk
+        desk.resized = self._fit
         try:
             self._link.open()
         except BaseException:
@@ -168,6 +170,24 @@ class TaskPool(BasePool):  # type: ignore[misc]
         except ControlError:
             self._size = before
             raise
+        self._resized(by)
+
+    def follow(self, consumer: Any) -> None:
+        """From now on this pool is as large as supervise's, and Celery fetches accordingly."""
+        self._consumer = consumer
+        self._fit()
+
+    def _fit(self) -> None:
+        if self._consumer is None or self._desk is None or not self._desk.pool_size:
+            return
+        by = self._desk.pool_size - self._size
+        if by:
+            self._size += by
+            self._resized(by)
+            self._consumer._update_prefetch_count(by)
+
+    def _resized(self, by: int) -> None:
+        assert self._desk is not None and self._link is not None
         self._desk.resize(self._workers())
         semaphore = self.options.get("semaphore")
         if semaphore is not None:

@@ -1,0 +1,81 @@
+"""The front of a pool that supervise runs: `celery worker` with supervise's pool, whatever pool the
+application has chosen.
+
+Reports on its channel when it consumes, ends with its supervise, and follows the size of the pool.
+SUPERVISE_SOCKET is set for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any, NoReturn
+
+from supervise import _leave, _start
+from supervise import _frames as frames
+from supervise.celery import application
+
+_POOL = "supervise"  # as -P knows it
+_LAST_SECONDS = 20.0  # for a warm shutdown, once supervise is gone
+
+
+def main(channel: socket.socket, app: str, arguments: list[str]) -> NoReturn:
+    """`arguments` go to `celery worker`."""
+    code = _start.exit_code_of(lambda: _prepare(channel, app))
+    if code:
+        _leave.leave_at_once(code)
+    sys.argv = ["celery", "-q", "-A", app, "worker", "-P", _POOL, *arguments]
+    from celery.bin.celery import main as celery
+
+    sys.exit(celery())
+
+
+def _prepare(channel: socket.socket, app: str) -> None:
+    os.environ.pop("REMAP_SIGTERM", None)  # SIGTERM is supervise's word for a warm shutdown
+    what = f"the Celery application {app} could not be loaded"
+    _start.attempt(channel, what, lambda: _load(app))
+    _start.greet(channel, frames.FRONT)
+
+    from celery import signals
+
+    def tell(sender: Any, **_: Any) -> None:
+        channel.send(frames.frame(frames.READY))
+        sender.pool.follow(sender)
+
+    signals.worker_ready.connect(tell, weak=False)
+    threading.Thread(target=_end_with, args=[channel], name="supervise-front", daemon=True).start()
+
+
+def _load(app: str) -> None:
+    # Before anything imports celery.bin.worker, whose -P takes the names that are known by then.
+    from celery.concurrency import ALIASES
+
+    ALIASES[_POOL] = "supervise.celery.prefork:TaskPool"
+    application.load(app)
+
+    from celery.apps import worker
+
+    worker.install_worker_restart_handler = _end_on_hangup
+
+
+def _end_on_hangup(worker: Any, sig: str = "SIGHUP") -> None:
+    """In place of Celery's handler, which runs the program again: starting is up to supervise."""
+    from celery import platforms
+
+    platforms.signals[sig] = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end_with(channel: socket.socket) -> None:
+    """The channel ends when supervise does."""
+    try:
+        while channel.recv(frames.MAX_FRAME + 1):
+            pass
+    except OSError:
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_LAST_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "context.hpp"
+#include "exit_verdict.hpp"
+#include "pool_process.hpp"
+
+namespace supervise {
+
+class FrontProcess;
+
+/// Who hears of a front; the keeper.
+class FrontOwner {
+  public:
+    virtual ~FrontOwner() = default;
+    virtual void front_ready(FrontProcess& front) = 0;
+    virtual void front_gone(FrontProcess& front, const ExitVerdict& verdict) = 0;
+};
+
+/// One life of a front: a `celery worker` process that talks to the broker and hands its tasks to
+/// the pool's socket, as a client. Its channel is for its coming up, and for its end with ours.
+/// Owned by the keeper.
+class FrontProcess final : private PoolProcessOwner {
+  public:
+    /// `place`, 0 or 1, makes its node name.
+    FrontProcess(PoolContext& context, FrontOwner& owner,
+                 std::shared_ptr<const PoolSettings> settings, unsigned incarnation,
+                 unsigned place);
+
+    /// The whole life, from launch to the removal of the leaf. Cancellation is ignored.
+    boost::asio::awaitable<void> run();
+    /// Celery's warm shutdown: it takes no more from the broker, finishes what it holds and ends.
+    void stop();
+    /// Celery's cold shutdown: what it holds is ended, too.
+    void hurry();
+    void kill(Cause cause, std::string detail);
+    /// Samples its memory and enforces its limits; called ten times a second or so.
+    void check(TimePoint now, const FrontSettings& limits);
+    /// Enforces how long it may take to stop.
+    void check_stop(TimePoint now, Duration limit);
+
+    enum class State {
+        starting,    ///< it imports the application
+        connecting,  ///< to the broker
+        ready,       ///< it consumes
+        stopping,
+        gone
+    };
+    State state() const { return state_; }
+    unsigned incarnation() const { return incarnation_; }
+    unsigned place() const { return place_; }
+    int pid() const { return process_.pid(); }
+    const std::string& node() const { return node_; }  ///< "work@host"
+    const MemorySample& memory() const { return memory_; }
+    const MemorySample& fresh() const { return fresh_; }  ///< when it became ready
+    TimePoint launched_at() const { return launched_at_; }
+    TimePoint ready_at() const { return ready_at_; }
+    std::string label() const override;  ///< "work front 2 (pid 4711)"
+
+  private:
+    boost::asio::awaitable<Result<void>> start();
+    void end_of_life();
+    void message_came(const ipc::Message& message, UniqueFd descriptor) override;
+    void channel_ended() override { channel_ended_at_ = context_.clock->now(); }
+    void broken(const std::string& what) override;
+    void output_came(const char* stream, std::string_view line, bool cut,
+                     std::uint64_t dropped) override;
+    void greet(const ipc::Hello& hello);
+
+    PoolContext& context_;
+    FrontOwner& owner_;
+    std::shared_ptr<const PoolSettings> settings_;
+    unsigned incarnation_;
+    unsigned place_;
+    std::string node_;
+    State state_ = State::starting;
+    std::optional<OwnAct> own_act_;
+    std::string start_failure_;
+    std::optional<std::uint64_t> memory_max_;
+    TimePoint launched_at_{}, ready_at_{}, stop_asked_at_{}, channel_ended_at_{};
+    MemorySample memory_, fresh_;
+    PoolProcess process_;
+};
+
+}  // namespace supervise
