@@ -53,6 +53,7 @@ def _programs(python: Path, sources: Sources) -> dict[str, list[str]]:
         ],
         "mypy (tests/run)": [
             str(tools / "mypy"), "--strict", "-p", "tests.lint", "-p", "tests.stages",
+            "-p", "tests.celery_suites", "--exclude", "tests/celery_suites/inside",
         ],
     }  # fmt: skip
 
@@ -83,5 +84,5 @@ def _self_tests(python: Path) -> Tally:
     junit = BUILD / "reports/lint.xml"
     junit.unlink(missing_ok=True)
     run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={junit}", "tests/lint",
-         "tests/stages"])  # fmt: skip
+         "tests/stages", "tests/celery_suites"])  # fmt: skip
     return read_junit(junit) if junit.exists() else Tally(failed=1, failures=["self tests"])
