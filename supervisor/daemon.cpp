@@ -111,7 +111,7 @@ asio::awaitable<void> hold_lifeline(Supervisor& supervisor, asio::posix::stream_
                                       asio::redirect_error(asio::use_awaitable, error));
     }
     if (error != asio::error::operation_aborted) {
-        supervisor.stop();
+        supervisor.kill();
     }
 }
 

@@ -21,9 +21,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What a worker inherits: everything but what systemd meant for the supervisor alone.
+/// What a worker inherits: everything but what was meant for the supervisor alone. Other names that
+/// begin with SUPERVISE_ are the application's: it may be a client of another supervise.
 std::vector<std::string> worker_environment() {
-    constexpr std::string_view ours[] = {"NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "SUPERVISE_"};
+    constexpr std::string_view ours[] = {"NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_",
+                                         "SUPERVISE_PYTHON_PACKAGE=", "SUPERVISE_TIER="};
     std::vector<std::string> environment;
     for (char** entry = environ; *entry != nullptr; ++entry) {
         const std::string_view text(*entry);
@@ -227,6 +229,14 @@ void Supervisor::Impl::hurry() {
     }
 }
 
+void Supervisor::Impl::kill() {
+    stop();
+    hooks_.logger.warning("supervise.killing", {{"reason", "whoever had started it is gone"}});
+    for (Pool& pool : pools_) {
+        pool.kill();
+    }
+}
+
 void Supervisor::Impl::config_error(const std::string& message) {
     // Settings that were good enough to run with must not end the service on a reload.
     const bool served = std::any_of(pools_.begin(), pools_.end(), [](const Pool& pool) {
@@ -247,6 +257,7 @@ Supervisor::~Supervisor() = default;
 asio::awaitable<void> Supervisor::run() { return impl_->run(); }
 void Supervisor::stop() { impl_->stop(); }
 void Supervisor::hurry() { impl_->hurry(); }
+void Supervisor::kill() { impl_->kill(); }
 void Supervisor::reload() { impl_->reload_and_log(); }
 void Supervisor::log_state() const { impl_->log_state(); }
 Snapshot Supervisor::snapshot() const { return impl_->snapshot(); }

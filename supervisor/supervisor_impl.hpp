@@ -21,6 +21,7 @@ class Supervisor::Impl final : public ControlApi {
     boost::asio::awaitable<void> run();
     void stop() override;
     void hurry();
+    void kill();
     void reload_and_log();
     void log_state();
 
@@ -32,8 +33,8 @@ class Supervisor::Impl final : public ControlApi {
                                                               unsigned priority) override;
     ApiResult<unsigned> recycle(const std::string& pool, std::optional<unsigned> slot) override;
     ApiResult<unsigned> renew_template(const std::string& pool) override;
-    ApiResult<void> scale(const std::string& pool, unsigned workers) override;
     ApiResult<unsigned> recycle_front(const std::string& pool) override;
+    ApiResult<void> scale(const std::string& pool, unsigned workers) override;
     ApiResult<void> pause(const std::string& pool) override;
     ApiResult<void> resume(const std::string& pool) override;
     ApiResult<ReloadReport> reload() override;

@@ -65,7 +65,8 @@ Parser::Parser() {
     app_.fallthrough();
     app_.add_option("--config", line_.config, "the config file")->option_text("FILE");
     app_.add_option("--lifeline", line_.lifeline,
-                    "stop when this descriptor, a pipe's reading end, reads end of file")
+                    "kill all workers and end when this descriptor, a pipe's reading end, reads "
+                    "end of file")
         ->option_text("FD")
         ->check(CLI::Range(0, 1 << 20));
     app_.add_option("--runtime-dir", line_.runtime_dir, "where the supervisor's sockets are")
@@ -123,9 +124,9 @@ void Parser::add_pool_commands() {
     recycle->add_option("target", target_, "POOL, or POOL/SLOT")->required();
     recycle->add_flag("--template", line_.renew_template,
                       "import the application anew, and let all workers follow");
-    CLI::App* scale = add(Command::scale, "scale", "set a pool's number of workers", scale_footer);
     recycle->add_flag("--front", line_.front,
                       "of a Celery pool: have a second front take over from the first");
+    CLI::App* scale = add(Command::scale, "scale", "set a pool's number of workers", scale_footer);
     scale->add_option("pool", line_.pool, "the pool")->required();
     scale->add_option("workers", line_.workers, "how many")->required()->check(CLI::Range(0, 1024));
     add(Command::pause, "pause", "begin no new job in a pool", pause_footer)
@@ -212,10 +213,10 @@ void Parser::finish() {
     if (timeout_option_->count() > 0) {
         line_.timeout = timeout_;
     }
-    finish_ids();
     if (line_.front && line_.renew_template) {
         throw CLI::ValidationError("--front and --template exclude each other");
     }
+    finish_ids();
     finish_target();
 }
 
@@ -245,11 +246,11 @@ void Parser::finish_target() {
         if (!line_.slot || *line_.slot == 0 || line_.pool.empty()) {
             throw CLI::ValidationError(target_ + " is not POOL/SLOT; slots count from 1");
         }
-        if (line_.renew_template) {
         if (line_.front) {
             throw CLI::ValidationError("a front is the whole pool's: write " + line_.pool +
                                        " --front, without a slot");
         }
+        if (line_.renew_template) {
             throw CLI::ValidationError("a template is the whole pool's: write " + line_.pool +
                                        " --template, without a slot");
         }

@@ -138,7 +138,7 @@ asio::awaitable<void> Intake::serve(std::list<ClientSession>::iterator session) 
         context_.logger.warning("client.failed",
                                 {{"pool", settings_->name}, {"error", error.what()}});
     }
-    jobs_.forget(*session);
+    jobs_.forget(*session, context_.clock->now());
     std::erase(dirty_, &*session);
     sessions_.erase(session);
 }

@@ -24,7 +24,11 @@ Submitter& part(Job& job) {
     return submitter;
 }
 
+/// Whoever made a call delivers it again when it comes back, or another does.
+bool is_abandoned(const Job& job) { return job.call && job.submitter == nullptr; }
+
 constexpr const char* lost_by_shutdown = "the pool stopped before it began";
+constexpr const char* lost_by_departure = "its client went away before it began";
 
 }  // namespace
 
@@ -105,6 +109,8 @@ void JobDesk::give_back(Job& job, TimePoint now) {
     queue_.push_front(job);
     if (closed_) {
         lose_queued(job, Cause::shutdown, lost_by_shutdown, now);
+    } else if (is_abandoned(job)) {
+        lose_queued(job, Cause::revoked, lost_by_departure, now);
     }
 }
 
@@ -233,9 +239,12 @@ void JobDesk::forget(JobId id) {
     }
 }
 
-void JobDesk::forget(Submitter& submitter) {
+void JobDesk::forget(Submitter& submitter, TimePoint now) {
     while (Job* const job = submitter.open_jobs.front()) {
         part(*job);
+        if (job->state == JobState::queued && is_abandoned(*job)) {
+            lose_queued(*job, Cause::revoked, lost_by_departure, now);
+        }
     }
 }
 

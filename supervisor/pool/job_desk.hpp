@@ -66,9 +66,10 @@ class JobDesk {
     /// A queued job ends as lost (revoked); a running one is left as it is, its worker is the
     /// caller's.
     Cancelled cancel(JobId id, TimePoint now);
-    /// Nobody waits for it, or for any job of a submitter, any more; they go on.
+    /// Nobody waits for it, or for any job of a submitter, any more. They go on, but for calls that
+    /// have not begun: whoever makes those has them elsewhere, too, and makes them again.
     void forget(JobId id);
-    void forget(Submitter& submitter);
+    void forget(Submitter& submitter, TimePoint now);
     /// Ends all queued jobs as lost (shutdown) and retries nothing from here on.
     void close(TimePoint now);
 

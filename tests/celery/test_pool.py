@@ -201,6 +201,17 @@ def test_terminating_kills_what_runs_and_tells_nothing(attached: Attached) -> No
     assert attached.told == [("accepted", "t1")]
 
 
+def test_terminating_kills_also_what_supervise_has_not_answered_yet(attached: Attached) -> None:
+    """A supervise that stays would run it to its end, and the broker delivers it again."""
+    attached.submit()
+    attached.supervise.accepted(attached.supervise.call(), 1)
+    attached.supervise.begun(1)
+    attached.pool.terminate()
+    message, _ = attached.supervise.receive()
+    assert message == m.Cancel(True, (1,))
+    assert attached.told == []
+
+
 def test_only_idle_workers_can_be_taken_away(attached: Attached, monkeypatch: pytest.MonkeyPatch) -> None:
     from supervise.celery.control import Control
 
@@ -252,6 +263,30 @@ def test_in_a_thread_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert attached.told == [("accepted", "t1"), ("success", "t1")]
     assert not [thread for thread in threading.enumerate() if thread.name == "supervise-pool"]
     attached.close()
+
+
+def test_one_thread_does_not_overtake_another(attached: Attached, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool's own and the main one, which drains, both read."""
+    desk = attached.pool._desk
+    assert desk is not None
+    accept, entered, overtaken = desk._accepted, threading.Event(), threading.Event()
+
+    def accept_slowly(message: m.Accepted) -> None:
+        entered.set()
+        overtaken.wait(20)
+        accept(message)
+
+    monkeypatch.setattr(desk, "_accepted", accept_slowly)
+    attached.begin(1)
+    attached.supervise.done(1)
+    first = threading.Thread(target=desk.read)
+    first.start()
+    entered.wait(20)
+    desk.read()
+    overtaken.set()
+    first.join()
+    attached.turn_until(2)
+    assert attached.told == [("accepted", "t1"), ("success", "t1")]
 
 
 def test_a_ping_is_answered(attached: Attached) -> None:

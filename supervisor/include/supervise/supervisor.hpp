@@ -67,6 +67,7 @@ class Supervisor {
 
     void stop();    ///< drain: no new jobs, running ones have their grace time
     void hurry();   ///< the grace ends now
+    void kill();    ///< stops with no grace: no job is interrupted, all workers are killed
     void reload();  ///< asks Hooks::reload and applies the difference; logs what changed or why not
     void log_state() const;
 

@@ -356,7 +356,7 @@ TEST_CASE("a submitter that leaves hears no more, and its jobs go on", "[pool][d
     Job& begun = desk.begun();
     CHECK(begun.id == first);
 
-    desk.desk.forget(desk.listener);
+    desk.desk.forget(desk.listener, start + 2s);
     CHECK(desk.listener.open_jobs.size() == 0);
     desk.desk.attempt_ended(begun, failed_report(), desk.place, start + 3s);  // and is tried again
     for (const JobId next : {second, others, first}) {
@@ -368,6 +368,34 @@ TEST_CASE("a submitter that leaves hears no more, and its jobs go on", "[pool][d
     CHECK(other.ends.size() == 1);
     CHECK(other.open_jobs.size() == 0);
     CHECK(desk.desk.ledger().ended().done == 3);
+}
+
+TEST_CASE("of a submitter that leaves, calls that have not begun are dropped", "[pool][desk]") {
+    Desk desk;
+    const auto call = [&desk] {
+        JobDesk::Request request;
+        request.task = "app.work";
+        request.args = desk.args;
+        request.submitter = &desk.listener;
+        request.call = true;
+        return std::get<JobId>(desk.desk.accept(std::move(request), start));
+    };
+    const JobId runs = call();
+    const JobId unread = call();
+    const JobId waits = call();
+    Job& running = desk.begun();
+    Job& sent = desk.begun();
+    CHECK((running.id == runs && sent.id == unread));
+
+    desk.desk.forget(desk.listener, start + 2s);
+    CHECK(desk.desk.queue().empty());
+    CHECK(desk.entries(waits)[0].cause == Cause::revoked);
+    desk.desk.give_back(sent, start + 3s);  // its worker died before it had begun
+    CHECK(desk.desk.queue().empty());
+    CHECK(desk.entries(unread)[0].cause == Cause::revoked);
+    desk.desk.attempt_ended(running, done_report(), desk.place, start + 4s);
+    CHECK(desk.desk.ledger().ended().done == 1);
+    CHECK(desk.listener.ends.empty());
 }
 
 TEST_CASE("jobs cost no allocation where as many have been before", "[pool][desk]") {

@@ -23,6 +23,7 @@ _DEATHS = ("exit", "signal", "unknown")
 _COUNTED = (*_DEATHS, "oom_worker", "oom_host", "memory_hard_limit")
 _SIGKILL = 9
 _TAGS = 2**32
+_TURN_SECONDS = 0.5  # a thread that has waited so long for the other's turn looks around again
 _FRAMES_A_TURN = 64  # then the hub has its turn
 
 
@@ -42,11 +43,13 @@ class Desk:
         self.closed = False
         self.pool_size = 0  # tasks that supervise runs at a time, as soon as it has said so
         self.resized: Callable[[], object] = lambda: None
+        self._cancelling = False
         self._size = size
         self._losses = losses
         self._release = release
         self._requeues = requeues
         self._lock = threading.RLock()  # a signal handler may come back in the middle of anything
+        self._reading = threading.RLock()
         self._connection: Optional[Connection] = None
         self._welcome: Optional[messages.Welcome] = None
         self._waiting: deque[Job] = deque()
@@ -64,6 +67,11 @@ class Desk:
     def busy(self) -> int:
         """Tasks that supervise has."""
         return len(self._sent) + len(self._open)
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether supervise has not said yet of each task that it has it; only then it can be cancelled."""
+        return bool(self._sent)
 
     def job_of(self, pid: int) -> Optional[Job]:
         with self._lock:
@@ -124,6 +132,7 @@ class Desk:
         """Kills the workers of what runs; nothing is told of it."""
         self.close()
         with self._lock:
+            self._cancelling = True
             for job in [*self._sent.values(), *self._open.values()]:
                 job.dropped = True
                 self._cancel(job, terminate=True)
@@ -206,7 +215,16 @@ class Desk:
                 self._end_lost(job, "unknown", reason)
 
     def read(self) -> None:
-        """Takes in what has come. Gone: the connection is over, and lose() is due."""
+        """Takes in what has come. Gone: the connection is over, and lose() is due. Two threads may come
+        here, the pool's and one that shuts down; each frame is dealt with before the next is read."""
+        if not self._reading.acquire(timeout=_TURN_SECONDS):
+            return
+        try:
+            self._read()
+        finally:
+            self._reading.release()
+
+    def _read(self) -> None:
         for _ in range(_FRAMES_A_TURN):
             with self._lock:
                 incoming = None if self._connection is None else self._connection.receive()
@@ -234,6 +252,9 @@ class Desk:
         elif isinstance(message, messages.Welcome):
             self._welcome = message
             self.pump()
+        elif isinstance(message, messages.Size):
+            self.pool_size = message.workers
+            self.resized()
         elif isinstance(message, messages.Ping):
             with self._lock:
                 if self._connection is not None:
@@ -253,10 +274,7 @@ class Desk:
             job.id = message.first_id
             self._open[job.id] = job
             if job.dropped:
-                self._cancel(job)
-        elif isinstance(message, messages.Size):
-            self.pool_size = message.workers
-            self.resized()
+                self._cancel(job, terminate=self._cancelling)
             elif job.signal is not None and self._connection is not None:
                 self._connection.send(frames.send_signal(job.id, job.signal))
 
@@ -280,7 +298,7 @@ class Desk:
 
     def _begun(self, message: messages.Begun) -> None:
         job = self._open.get(message.id)
-        if job is None or job.begun:
+        if job is None or job.begun or self._cancelling:
             return
         job.pid = message.pid
         job.call = None

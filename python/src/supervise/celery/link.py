@@ -27,6 +27,7 @@ _PATIENCE_SECONDS = 60.0  # for it to come up, or back
 _RESTARTS, _RESTART_SECONDS = 3, 60.0  # of our own: more in that time are the end
 _SLOW_SECONDS = 10.0  # of an application's import: worth a line
 _STEP_SECONDS = 0.5  # of waiting where nothing wakes us
+_HURRY_SECONDS = 2.0  # for supervise to answer, in a cold shutdown
 _EXIT_FAILURE = 1
 
 
@@ -225,14 +226,27 @@ class Link:
     def close(self, hurry: bool) -> None:
         """Twice is fine. Our own supervise ends; in a hurry with what its workers run."""
         self._closed = True
-        if hurry and self._connection is not None and self._connection.wants_to_write:
-            self.wait()
-            self._desk.flush()
+        if hurry and self._private is None:
+            self._finish_cancelling()
         self.loop.stop()
         self._desk.lose("the worker shuts down")
         self._connection = None
         if self._private is not None:
             self._private.stop(hurry)
+
+    def _finish_cancelling(self) -> None:
+        """A supervise that stays must have heard of each task that it is to kill."""
+        patience = time.monotonic() + _HURRY_SECONDS
+        while time.monotonic() < patience:
+            connection = self._connection
+            if connection is None or not (connection.wants_to_write or self._desk.has_unanswered):
+                return
+            self.wait()
+            self._desk.flush()
+            try:
+                self._desk.read()
+            except Gone:
+                return
 
 
 def _pool_of(name: str) -> str:

@@ -22,7 +22,7 @@ from supervise.celery.errors import PoolError
 
 POOL = "celery"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_HURRY_SECONDS = 15.0
+_PATIENCE_SECONDS = 15.0
 _PREFIX = "supervise-celery-"
 _OLD_SECONDS = 3600.0
 _START_SECONDS = 60.0  # at least; worker_proc_alive_timeout's 4 s are too few for many an application
@@ -90,16 +90,17 @@ class PrivateSupervise:
         return None if self._process is None else self._process.poll()
 
     def stop(self, hurry: bool) -> None:
-        """Waits for its end. In a hurry, what its workers run is killed; else it has the pool's grace."""
+        """Waits for its end. In a hurry, what its workers run is killed, and never interrupted: then it
+        would store a failure that nobody wants. Else it has the pool's grace."""
         process, self._process = self._process, None
         if process is not None:
-            patience = _HURRY_SECONDS
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-                if hurry:
+            if hurry:
+                self.let_go()
+            else:
+                with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
             try:
-                process.wait(patience)
+                process.wait(_PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -112,7 +113,7 @@ class PrivateSupervise:
             self._folder = ""
 
     def let_go(self) -> None:
-        """In a fork of the front: the lifeline is the front's alone."""
+        """Ends the lifeline; in a fork of the front its copy, as it is the front's alone."""
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
