@@ -73,6 +73,11 @@ def on_init(sender, **_):
 def on_process_init(**_):
     note("worker_process_init")
 
+if hasattr(signals, "worker_before_create_process"):
+    @signals.worker_before_create_process.connect
+    def on_create_process(**_):
+        note("worker_before_create_process")
+
 @signals.worker_process_shutdown.connect
 def on_process_shutdown(pid, exitcode, **_):
     note(f"worker_process_shutdown {pid == os.getpid()} {exitcode}")
@@ -284,6 +289,7 @@ def test_a_forked_worker_is_a_child_like_any_other(template: CeleryTemplate) -> 
     notes = template.notes()
     assert notes.count("worker_init celery supervise.celery.prefork:TaskPool") == 1
     assert notes.count("worker_process_init") == 3
+    assert notes.count("worker_before_create_process") == 1
 
 
 def test_a_template_shares_no_connection_to_the_broker(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class CeleryTemplate(Template):
         self._loaded = child.load(self._channel, app)
         self._indexes = Indexes()
         _import_what_workers_need(self._loaded.app)
+        _announce_forking(self._loaded.app)
         _close_broker_connections(self._loaded.app)
 
     def _infos(self) -> list[TaskInfo]:
@@ -57,6 +58,15 @@ def _import_what_workers_need(app: Any) -> None:
     ):
         with contextlib.suppress(Exception):  # the worker finds out, and says so
             first_use()
+
+
+def _announce_forking(app: Any) -> None:
+    """Its handlers close what children must not share. With prefork before each fork, here before all."""
+    from celery import signals
+
+    signal = getattr(signals, "worker_before_create_process", None)  # since Celery 5.3
+    if signal is not None:
+        signal.send(sender=app)
 
 
 def _close_broker_connections(app: Any) -> None:
