@@ -6,22 +6,24 @@ import multiprocessing
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 import traceback
 from typing import Any, NoReturn, Optional
 
-from supervise import _decode, _hooks, _leave, _output, _signals, _start
 from supervise import _frames as frames
+from supervise import _hooks, _leave, _output, _signals, _start
 from supervise import _messages as messages
 from supervise._current import NEVER, state
 from supervise._messages import TaskInfo
 from supervise._worker import Tasks, Worker
-from supervise.celery import answer, application, payload
+from supervise.celery import answer, application, hot_frames, payload
 from supervise.celery.answer import Answer
 from supervise.celery.application import Loaded
 
 _JOB_TYPE = bytes((frames.JOB,))
+_DESCRIPTOR = struct.Struct("i")
 _DESCRIPTOR_SPACE = socket.CMSG_SPACE(4)
 
 
@@ -119,15 +121,14 @@ class CeleryWorker(Worker):
             if frame[1:2] != _JOB_TYPE:
                 self._control(frame)
                 continue
-            job = _decode.decode(frame)
-            assert isinstance(job, messages.JobFrame)
+            job = hot_frames.payload_job(frame)
             if not ancillary:
-                raise messages.BadFrame("a JOB without a payload, which is not for a Celery worker")
-            self._run_job(job, int.from_bytes(ancillary[0][2][:4], sys.byteorder))
+                raise messages.BadFrame("a JOB without its payload, which is not for a Celery worker")
+            self._run_job(job, _DESCRIPTOR.unpack_from(ancillary[0][2])[0])
 
-    def _run_job(self, job: messages.JobFrame, descriptor: int) -> None:
+    def _run_job(self, job: hot_frames.PayloadJob, descriptor: int) -> None:
         current = state
-        current.task = job.task.encode()
+        current.task = job.task
         current.head = (job.id, job.attempt, job.deadline_ns)
         frames.MARK.pack_into(self._mark, 0, job.id, job.attempt)
         now = time.monotonic_ns()

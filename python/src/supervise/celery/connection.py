@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
+import struct
 import weakref
 from collections import deque
 from typing import NamedTuple, Optional
 
-from supervise import _address, _decode
+from supervise import _address
 from supervise import _frames as frames
 from supervise import _messages as messages
 from supervise._errors import PoolGone
+from supervise.celery import hot_frames
 
+_DESCRIPTOR = struct.Struct("i")  # of an SCM_RIGHTS message, unix(7)
 _SPACE = socket.CMSG_SPACE(4)
 _SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
@@ -67,19 +69,21 @@ class Connection:
 
     def flush(self) -> None:
         """What does not go now stays. A broken connection tells when it is read."""
-        while self._outbox:
-            frame, descriptor = self._outbox[0]
+        outbox = self._outbox
+        while outbox:
+            frame, descriptor = outbox[0]
             try:
                 if descriptor is None:
                     self._socket.send(frame, _SEND_FLAGS)
                 else:
-                    socket.send_fds(self._socket, [frame], [descriptor], _SEND_FLAGS)
+                    ancillary = (socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(descriptor))
+                    self._socket.sendmsg((frame,), (ancillary,), _SEND_FLAGS)
             except BlockingIOError:
                 return
             except OSError:
                 self._drop_outbox()
                 return
-            self._outbox.popleft()
+            outbox.popleft()
             if descriptor is not None:
                 os.close(descriptor)
 
@@ -91,11 +95,11 @@ class Connection:
             return None
         except OSError as error:
             raise Gone(f"the connection to pool {self.pool!r} was lost: {error}") from None
-        descriptor = int.from_bytes(ancillary[0][2][:4], sys.byteorder) if ancillary else None
+        descriptor: Optional[int] = _DESCRIPTOR.unpack_from(ancillary[0][2])[0] if ancillary else None
         if not frame:
             raise Gone(f"pool {self.pool!r} closed the connection; its supervise has ended")
         try:
-            return Incoming(_decode.decode(frame), descriptor)
+            return Incoming(hot_frames.decode(frame), descriptor)
         except messages.BadFrame as error:
             if descriptor is not None:
                 os.close(descriptor)

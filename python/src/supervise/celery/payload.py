@@ -32,23 +32,26 @@ class Call(NamedTuple):
 
 def pack_call(call: Call) -> int:
     """A new descriptor; OSError when there is no room for one."""
-    request = {key: value for key, value in call.request.items() if key not in _LEFT_OUT}
-    raw = call.body if type(call.body) is bytes else b""
-    head = pickle.dumps(call._replace(request=request, body=None if raw else call.body)[:], -1)
+    target, task, id, request, body, content_type, content_encoding = call
+    request = request.copy()
+    for key in _LEFT_OUT:
+        request.pop(key, None)
+    raw = body if type(body) is bytes else b""
+    rest = None if raw else body
+    head = pickle.dumps((target, task, id, request, rest, content_type, content_encoding), -1)
     return _sealed("supervise-call", [_HEAD.pack(len(head)), head, raw])
 
 
 def unpack_call(descriptor: int) -> Call:
-    size = os.fstat(descriptor).st_size
     start = os.pread(descriptor, _FIRST_READ, 0)
+    size = len(start) if len(start) < _FIRST_READ else os.fstat(descriptor).st_size
     body_at = _HEAD.size + _HEAD.unpack_from(start)[0]
     if body_at > len(start):
         start = _read(descriptor, body_at, 0)
-    call = Call(*pickle.loads(start[_HEAD.size : body_at]))
-    if body_at == size:
-        return call
-    raw = start[body_at:] if size <= len(start) else _read(descriptor, size - body_at, body_at)
-    return call._replace(body=raw)
+    target, task, id, request, body, *content = pickle.loads(start[_HEAD.size : body_at])
+    if body_at < size:
+        body = start[body_at:] if size <= len(start) else _read(descriptor, size - body_at, body_at)
+    return Call(target, task, id, request, body, *content)
 
 
 def pack_value(value: object) -> int:
