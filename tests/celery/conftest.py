@@ -21,12 +21,16 @@ if importlib.util.find_spec("celery") is None:
 
 
 @pytest.fixture(autouse=True)
-def no_test_hangs() -> Iterator[None]:
+def no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """120 s, or what the test's mark `timeout` says."""
+    marker = request.node.get_closest_marker("timeout")
+    seconds = 120 if marker is None else int(marker.args[0])
+
     def late(number: int, frame: object) -> None:
-        raise TimeoutError("the test has not ended within 120 s")
+        raise TimeoutError(f"the test has not ended within {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(120)
+    signal.alarm(seconds)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
