@@ -16,7 +16,8 @@ from celery import Celery
 from celery_front import BINARY
 
 from supervise.celery import application, private_supervise, toml
-from supervise.celery.private_supervise import Wishes, config, find_program
+from supervise.celery.errors import PoolError
+from supervise.celery.private_supervise import PrivateSupervise, Wishes, config, find_program
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,14 +45,48 @@ def test_the_start_has_a_minute_or_what_celery_gives_it(tmp_path: Path) -> None:
 def test_supervise_config_goes_over_all_that_table_by_table(tmp_path: Path) -> None:
     more = {
         "supervisor": {"log": {"level": "info"}},
-        "pool": {"recycle": {"max_age": "6h"}, "memory": {"hard": "1G"}, "workers": 9},
+        "pool": {"recycle": {"max_age": "6h"}, "memory": {"hard": "1G"}, "spare": 2},
     }
     made = settings(tmp_path, max_tasks=7, more=more)
     assert made["supervisor"]["log"]["level"] == "info"
     assert made["supervisor"]["runtime_dir"] == f"{tmp_path}/run"
     pool = made["pool"]["celery"]
     assert pool["recycle"] == {"max_tasks": 7, "max_age": "6h"}
-    assert (pool["memory"], pool["workers"]) == ({"hard": "1G"}, 9)
+    assert (pool["memory"], pool["spare"]) == ({"hard": "1G"}, 2)
+
+
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        ({"pools": {}}, "no 'pools'"),
+        ({"supervisor": {"runtime_dir": "/run/x"}}, "runtime_dir.*TMPDIR"),
+        ({"pool": {"workers": 9}}, "workers.*worker_concurrency"),
+    ],
+)
+def test_supervise_config_does_not_say_what_celery_says(
+    tmp_path: Path, more: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(PoolError, match=told):
+        settings(tmp_path, more=more)
+
+
+def test_a_path_too_long_for_sockets_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("SUPERVISE_BIN", "/bin/false")
+    with pytest.raises(PoolError, match="too long for a socket.*set TMPDIR"):
+        PrivateSupervise(Celery("proj"), Wishes(workers=1, hostname="celery@here")).start(1)
+    assert os.listdir(folder) == []
+
+
+def test_a_folder_that_takes_no_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/self")
+    monkeypatch.setenv("SUPERVISE_BIN", "/bin/false")
+    with pytest.raises(PoolError, match="no place for the files.*Set TMPDIR"):
+        PrivateSupervise(Celery("proj"), Wishes(workers=1, hostname="celery@here")).start(1)
 
 
 def test_it_logs_where_celery_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

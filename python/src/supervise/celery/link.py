@@ -91,7 +91,11 @@ class Link:
     def _check(self, private: PrivateSupervise) -> None:
         code = private.exit_code()
         if code is not None:
-            raise PoolError(f"supervise ended with exit code {code}; its own messages say why")
+            raise PoolError(
+                f"{private.program} ended with exit code {code} before its workers were ready; what it has "
+                "written above says why. If that is nothing, it may be another program of this name: name "
+                "the right one in $SUPERVISE_BIN"
+            )
 
     def _connect(self) -> None:
         connection = Connection(self._socket, _pool_of(os.path.basename(self._socket)))

@@ -25,6 +25,13 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PATIENCE_SECONDS = 15.0
 _PREFIX = "supervise-celery-"
 _OLD_SECONDS = 3600.0
+_NOT_IN_CONFIG = {  # of supervise_config, and where it is said instead
+    ("supervisor", "runtime_dir"): "it is a folder of the front's own, in TMPDIR",
+    ("pool", "kind"): 'it is "celery"',
+    ("pool", "app"): "it is the front's",
+    ("pool", "workers"): "worker_concurrency and worker_autoscale say it",
+}
+_MAX_SOCKET_PATH = 107  # sockaddr_un, unix(7)
 _START_SECONDS = 60.0  # at least; worker_proc_alive_timeout's 4 s are too few for many an application
 
 
@@ -61,13 +68,7 @@ class PrivateSupervise:
         """PoolError when there is no program to start."""
         program = find_program()
         self._clear()
-        _sweep()
-        self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # 0700
-        app_file = os.path.join(self._folder, "app.pickle")
-        _write(app_file, application.describe(self._app, self._wishes.hostname))
-        config_file = os.path.join(self._folder, "workers.toml")
-        settings = config(self._wishes._replace(workers=workers), self._folder, app_file)
-        _write(config_file, toml.dumps(settings).encode())
+        config_file = self._make_folder(workers)
         theirs, self._lifeline = os.pipe2(os.O_CLOEXEC)
         environment = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
         environment["SUPERVISE_PYTHON_PACKAGE"] = os.path.dirname(_PACKAGE)
@@ -81,13 +82,40 @@ class PrivateSupervise:
                 start_new_session=True,  # Ctrl-C is for the front
             )
         except OSError as error:
-            raise PoolError(f"{program} cannot be started: {error}") from None
+            raise PoolError(f"{program} cannot be started: {error.strerror}{_named_in()}") from None
         finally:
             os.close(theirs)
+
+    def _make_folder(self, workers: int) -> str:
+        """Returns the config file's path."""
+        try:
+            _sweep()
+            self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # 0700
+            _check_length(self.control)
+            app_file = os.path.join(self._folder, "app.pickle")
+            _write(app_file, application.describe(self._app, self._wishes.hostname))
+            config_file = os.path.join(self._folder, "workers.toml")
+            settings = config(self._wishes._replace(workers=workers), self._folder, app_file)
+            _write(config_file, toml.dumps(settings).encode())
+        except OSError as error:
+            self._clear()
+            raise PoolError(
+                f"there is no place for the files of the workers: {error}. Set TMPDIR to a folder with room "
+                "that this user may write to"
+            ) from None
+        except PoolError:
+            self._clear()
+            raise
+        return config_file
 
     def exit_code(self) -> Optional[int]:
         """None while it runs."""
         return None if self._process is None else self._process.poll()
+
+    @property
+    def program(self) -> str:
+        """What was started; empty before start()."""
+        return "" if self._process is None else str(self._process.args[0])  # type: ignore[index]
 
     def stop(self, hurry: bool) -> None:
         """Waits for its end. In a hurry, what its workers run is killed, and never interrupted: then it
@@ -131,6 +159,18 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def _named_in() -> str:
+    return " ($SUPERVISE_BIN)" if os.environ.get("SUPERVISE_BIN") else ""
+
+
+def _check_length(socket: str) -> None:
+    if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
+        raise PoolError(
+            f"the path {socket} is too long for a socket, which has {_MAX_SOCKET_PATH} bytes: set TMPDIR to "
+            "a folder with a shorter path"
+        )
+
+
 def find_program() -> str:
     named = os.environ.get("SUPERVISE_BIN")
     if named:
@@ -145,7 +185,18 @@ def find_program() -> str:
     return found
 
 
+def _check_config(more: Mapping[str, Any]) -> None:
+    for table in more:
+        if table not in ("supervisor", "pool"):
+            raise PoolError(f'supervise_config has no {table!r}: there are "supervisor" and "pool"')
+    for (table, key), instead in _NOT_IN_CONFIG.items():
+        if key in more.get(table, {}):
+            raise PoolError(f'supervise_config["{table}"]["{key}"] is not to be set: {instead}')
+
+
 def config(wishes: Wishes, folder: str, app_file: str) -> dict[str, Any]:
+    """PoolError when the setting supervise_config says what is not its to say."""
+    _check_config(wishes.more)
     recycle: dict[str, Any] = {}
     if wishes.max_tasks:
         recycle["max_tasks"] = int(wishes.max_tasks)
