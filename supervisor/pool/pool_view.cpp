@@ -76,7 +76,7 @@ std::string Pool::state() const {
     if (stopping_) {
         return "stopping";
     }
-    if (roster_.tripped() || !roster_.refusal().empty() || fronts_.tripped()) {
+    if (roster_.degraded() || fronts_.tripped()) {
         return "degraded";
     }
     if (paused_) {
@@ -87,28 +87,10 @@ std::string Pool::state() const {
 }
 
 std::string Pool::advice() const {
-    if (roster_.tripped()) {
-        return "pool " + settings_->name +
-               " is degraded: " + std::to_string(settings_->restart.burst) +
-               " workers died without a job done; the last: " + roster_.last_failure() +
-               ". Mend it, then: supervise resume " + settings_->name;
-    }
-    if (!roster_.refusal().empty()) {
-        return "pool " + settings_->name + ": " + roster_.refusal() +
-               ". Mend it, then: supervise recycle " + settings_->name + " --template";
-    }
-    if (!roster_.complaint().empty()) {
-        return roster_.complaint();
-    }
-    if (const std::string front = fronts_.advice(); !front.empty()) {
-        return front;
-    }
-    if (roster_.ever_ready() && !roster_.template_error().empty()) {
-        return "pool " + settings_->name + ": " + roster_.template_error();
-    }
-    if (!roster_.ever_ready() && !roster_.last_failure().empty()) {
-        return "no worker of pool " + settings_->name +
-               " has become ready yet; the last one's failure: " + roster_.last_failure();
+    const std::string workers = roster_.advice();
+    const std::string front = fronts_.advice();
+    if (!workers.empty() || !front.empty()) {
+        return workers + (workers.empty() || front.empty() ? "" : ". ") + front;
     }
     if (paused_) {
         return "pool " + settings_->name + " is paused; to go on: supervise resume " +

@@ -31,6 +31,10 @@ Roster::Roster(PoolContext& context, WorkerOwner& owner,
       running_(context.executor),
       keeper_(context, *this, settings_) {}
 
+Slot* Roster::slot_of(const Worker& worker) {
+    return worker.name().slot == 0 ? nullptr : &slots_[worker.name().slot - 1];
+}
+
 Worker& Roster::spawn(unsigned slot, std::uint32_t incarnation) {
     WorkerName name;
     name.pool = settings_->name;
@@ -67,6 +71,7 @@ asio::awaitable<void> Roster::join() {
 
 void Roster::ready(Worker& worker) {
     ever_ready_ = true;
+    trouble_.over();
     warm_up_ = decayed(warm_up_, worker.record.ready_at - worker.record.launched_at);
     fresh_ = worker.record.fresh;
     context_.logger.info("worker.ready",

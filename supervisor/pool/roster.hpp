@@ -14,6 +14,7 @@
 #include "life_book.hpp"
 #include "line_watch.hpp"
 #include "slot.hpp"
+#include "start_trouble.hpp"
 #include "supervise/snapshot.hpp"
 #include "template_keeper.hpp"
 #include "worker.hpp"
@@ -69,28 +70,22 @@ class Roster final : private TemplateKeeperOwner {
     bool tripped() const { return breaker_.tripped(); }
     bool ever_ready() const { return ever_ready_; }
     /// It tries, and fails: nobody should wait for its first worker.
-    bool fails_to_start() const {
-        return !ever_ready_ && (breaker_.deaths() >= 3 || !refusal_.empty());
-    }
+    bool fails_to_start() const;
     bool any_alive() const { return !workers_.empty() || keeper_.any_alive(); }
     bool owns(pid_t pid) const;  ///< a process that a worker here has not reaped yet
     unsigned wanted() const { return wanted_; }
     unsigned rolls() const { return rolls_; }  ///< times that all workers followed new code
-    const std::string& last_failure() const { return last_failure_; }
-    const std::string& complaint() const { return complaint_; }
-    const std::string& refusal() const { return refusal_; }  ///< to fork, by on_unsafe_fork
-    const std::string& template_error() const { return keeper_.error(); }
+    bool degraded() const { return tripped() || !refusal_.empty(); }
+    std::string advice() const;  ///< what is wrong with its workers and what to do; mostly empty
     const LifeBook& book() const { return book_; }
     void describe(PoolSnapshot& snapshot) const;
 
   private:
     void generation_changed(unsigned generation, bool roll) override;
-    void template_failed(const std::string& what) override;
+    void template_failed(const std::string& what, const std::string& shortage) override;
     void fork_refused(const std::string& what) override;
 
-    Slot* slot_of(const Worker& worker) {
-        return worker.name().slot == 0 ? nullptr : &slots_[worker.name().slot - 1];
-    }
+    Slot* slot_of(const Worker& worker);
     Worker& spawn(unsigned slot, std::uint32_t incarnation);
     Worker* take_spare(Slot& slot, bool ready_only);
     void prefer_ready_spare(Slot& slot);
@@ -112,12 +107,15 @@ class Roster final : private TemplateKeeperOwner {
     void let_go(Worker& worker, std::string_view reason);
     void break_first(Slot& slot);
     void died(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePoint now);
+    void not_started(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePoint now);
     void death_of(const std::string& detail, TimePoint now);
     void count_recycle(const Worker& old, const Worker* fresh);
     void autoscale(std::size_t waiting, TimePoint now);
     void write_life(const Worker& worker, const ExitVerdict& verdict, const char* how,
                     const Job* lost);
     void complain(const std::string& text);
+    bool lacks_workers() const;
+    std::string next_attempt() const;
 
     PoolContext& context_;
     WorkerOwner& owner_;
@@ -135,9 +133,10 @@ class Roster final : private TemplateKeeperOwner {
     MemorySample fresh_;  ///< of the last worker that became ready
     Breaker breaker_;
     LineWatch lines_;
-    std::string last_failure_;
-    std::string complaint_;  ///< a promise of the config that is not kept, for status
-    std::string refusal_;
+    StartTrouble trouble_;
+    std::string last_failure_;  ///< the last death that counted for the breaker
+    std::string complaint_;     ///< a promise of the config that is not kept, for status
+    std::string refusal_;       ///< to fork, by on_unsafe_fork
     std::array<std::uint64_t, recycle_reasons> recycles_{};
     std::map<std::string, std::uint64_t> restarts_;
     std::uint64_t trims_ = 0, trimmed_bytes_ = 0;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <tuple>
 
 #include "roster.hpp"
 
@@ -38,9 +37,14 @@ void Roster::gone(Worker& worker, const ExitVerdict& verdict, const Job* lost) {
     std::erase(spares_, &worker);
     const bool planned =
         worker.record.retire_asked_at != TimePoint{} || verdict.cause == Cause::shutdown;
-    write_life(worker, verdict, !planned ? "died" : recycled ? "recycled" : "retired", lost);
-    if (!planned) {
+    const bool born = worker.pid() != 0;
+    write_life(worker, verdict,
+               planned ? (recycled ? "recycled" : "retired") : (born ? "died" : "not started"),
+               lost);
+    if (!planned && born) {
         died(worker, verdict, slot, context_.clock->now());
+    } else if (!planned) {
+        not_started(worker, verdict, slot, context_.clock->now());
     }
     settle();
 }
@@ -54,6 +58,9 @@ void Roster::died(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePo
     if (!is_crash(verdict.cause)) {
         return;
     }
+    if (worker.record.ready_at == TimePoint{}) {
+        trouble_.failed(verdict.detail, {});
+    }
     const Duration wait = backoff.after_death(settings_->restart, healthy, context_.random_share());
     const bool spare_ready = std::any_of(spares_.begin(), spares_.end(), [](const Worker* spare) {
         return spare->state() == WorkerState::idle;
@@ -61,10 +68,20 @@ void Roster::died(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePo
     if (!healthy || !spare_ready) {
         restart_at += wait;
     }
-    // However many forks waited for a template that dies, that is one death: its own.
-    const bool died_with_template = worker.pid() == 0 && worker.parent() != nullptr &&
-                                    worker.parent()->state() != TemplateProcess::State::ready;
-    if (!died_with_template) {
+    death_of(verdict.detail, now);
+}
+
+/// There was no process, so nobody has died.
+void Roster::not_started(Worker& worker, const ExitVerdict& verdict, Slot* slot, TimePoint now) {
+    TimePoint& restart_at = slot != nullptr ? slot->restart_at : next_spare_at_;
+    Backoff& backoff = slot != nullptr ? slot->backoff : spare_backoff_;
+    restart_at = now;
+    if (worker.parent() != nullptr && !worker.parent()->can_fork()) {
+        return;  // it went with its template, for whose successor the keeper has its own back-off
+    }
+    restart_at += backoff.after_death(settings_->restart, false, context_.random_share());
+    trouble_.failed(verdict.detail, worker.record.shortage);
+    if (worker.record.shortage.empty()) {
         death_of(verdict.detail, now);
     }
 }
@@ -82,7 +99,12 @@ void Roster::death_of(const std::string& detail, TimePoint now) {
     }
 }
 
-void Roster::template_failed(const std::string& what) { death_of(what, context_.clock->now()); }
+void Roster::template_failed(const std::string& what, const std::string& shortage) {
+    trouble_.failed(what, shortage);
+    if (shortage.empty()) {
+        death_of(what, context_.clock->now());
+    }
+}
 
 void Roster::fork_refused(const std::string& what) {
     refusal_ = what;
@@ -95,6 +117,7 @@ void Roster::fork_refused(const std::string& what) {
 void Roster::generation_changed(unsigned generation, bool roll) {
     generation_ = generation;
     refusal_.clear();
+    trouble_.forget_text();
     if (roll) {
         ++rolls_;
         lines_.reset();
@@ -128,7 +151,8 @@ void Roster::roll_over(Slot& slot) {
 void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const char* how,
                         const Job* lost) {
     const WorkerRecord& record = worker.record;
-    const bool died = std::string_view(how) == "died";
+    const bool born = worker.pid() != 0;
+    const bool died = std::string_view(how) == "died" || std::string_view(how) == "not started";
     Life life;
     life.slot = worker.name().slot;
     life.incarnation = worker.name().incarnation;
@@ -149,7 +173,9 @@ void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const 
     life.last = record.memory;
     life.peak = record.peak;
     context_.logger.log(died ? LogLevel::warning : LogLevel::info,
-                        died ? "worker.died" : "worker.gone",
+                        !died  ? "worker.gone"
+                        : born ? "worker.died"
+                               : "worker.not_started",
                         {{"pool", settings_->name},
                          {"slot", life.slot},
                          {"incarnation", life.incarnation},
@@ -215,6 +241,7 @@ unsigned Roster::recycle(std::optional<unsigned> number, RecycleReason reason) {
 
 void Roster::reset_breaker() {
     breaker_.reset();
+    trouble_.over();
     spare_backoff_.reset();
     next_spare_at_ = TimePoint{};
     refusal_.clear();
@@ -252,48 +279,6 @@ void Roster::kill_all(const char* why) {
     for (Worker& worker : workers_) {
         worker.kill(Cause::shutdown, why);
     }
-}
-
-void Roster::describe(PoolSnapshot& snapshot) const {
-    snapshot.workers_wanted = wanted_;
-    const TimePoint now = context_.clock->now();
-    for (const Worker& worker : workers_) {
-        if (worker.state() == WorkerState::gone) {
-            continue;
-        }
-        WorkerSnapshot& row = snapshot.workers.emplace_back();
-        row.slot = worker.name().slot;
-        row.incarnation = worker.name().incarnation;
-        row.generation = worker.name().generation;
-        row.pid = worker.pid();
-        row.state = name_of(worker.state());
-        if (worker.job() != nullptr) {
-            row.task = worker.job()->task->name;
-            row.job_id = worker.job()->id;
-        }
-        row.jobs_done = worker.record.jobs_done;
-        row.age_seconds = seconds(now - worker.record.launched_at);
-        row.rss_bytes = worker.record.memory.rss;
-        row.private_bytes = worker.record.memory.private_bytes;
-        row.successor = row.slot == 0 || slots_[row.slot - 1].successor == &worker;
-    }
-    std::sort(snapshot.workers.begin(), snapshot.workers.end(),
-              [](const WorkerSnapshot& a, const WorkerSnapshot& b) {
-                  // Slots first, then spares, which have none.
-                  return std::tuple(a.slot == 0, a.slot, a.incarnation) <
-                         std::tuple(b.slot == 0, b.slot, b.incarnation);
-              });
-    for (std::size_t i = 0; i < recycle_reasons; ++i) {
-        if (recycles_[i] > 0) {
-            snapshot.recycles[std::string(name_of(static_cast<RecycleReason>(i)))] = recycles_[i];
-        }
-    }
-    snapshot.restarts = restarts_;
-    snapshot.trims = trims_;
-    snapshot.trimmed_bytes = trimmed_bytes_;
-    snapshot.slot_gap = gaps_.snapshot();
-    snapshot.generation = generation_;
-    keeper_.describe(snapshot);
 }
 
 }  // namespace supervise

@@ -62,14 +62,17 @@ unsigned Roster::replacing() const {
 }
 
 Worker* Roster::take_spare(Slot& slot, bool ready_only) {
-    const auto of_state = [this](bool ready) {
-        return std::find_if(spares_.begin(), spares_.end(), [ready](const Worker* spare) {
-            return (spare->state() == WorkerState::idle) == ready;
-        });
+    const auto is_ready = [](const Worker* spare) {
+        return spare->state() == WorkerState::idle && !spare->channel_closed();
     };
-    auto found = of_state(true);
+    const auto is_coming = [](const Worker* spare) {  // and not on its way out
+        return (spare->state() == WorkerState::spawning ||
+                spare->state() == WorkerState::starting) &&
+               !spare->channel_closed();
+    };
+    auto found = std::find_if(spares_.begin(), spares_.end(), is_ready);
     if (found == spares_.end() && !ready_only) {
-        found = of_state(false);
+        found = std::find_if(spares_.begin(), spares_.end(), is_coming);
     }
     if (found == spares_.end()) {
         return nullptr;

@@ -6,11 +6,18 @@
 
 namespace supervise {
 namespace asio = boost::asio;
+using namespace std::chrono_literals;
 
 namespace {
 
 /// A template does nothing but fork: what it grows by is a leak (of a hook, of a thread).
 constexpr std::uint64_t least_leak = 64ULL << 20;
+
+/// A template that leaves a request to fork unanswered for so long may be stopped or hang: another
+/// is imported meanwhile, and takes its place unless it goes on.
+constexpr Duration silent_time = 2s;
+/// At the end no template is waited for any longer: it holds no job.
+constexpr Duration stop_time = 2s;
 
 /// Without the traceback, which the log has.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -85,6 +92,7 @@ void TemplateKeeper::forget_buried() {
 asio::awaitable<void> TemplateKeeper::join() { co_await running_.join(); }
 
 unsigned TemplateKeeper::renew(std::shared_ptr<const PoolSettings> settings, bool roll) {
+    plain_ = plain_ || (!wanted() && settings->preload);  // as before, until the first one serves
     settings_ = std::move(settings);
     error_.clear();
     reset();
@@ -97,6 +105,7 @@ unsigned TemplateKeeper::renew(std::shared_ptr<const PoolSettings> settings, boo
     roll_ = roll;
     if (!wanted()) {
         plain_ = false;
+        findings_.clear();
         serve(nullptr, ++last_generation_);
         return last_generation_;
     }
@@ -116,18 +125,42 @@ void TemplateKeeper::tick(TimePoint now, bool may_start) {
     if (stopping_ || !wanted() || coming_ != nullptr || refused_ || now < restart_at_) {
         return;
     }
-    if (serving_ != nullptr && leaks(*serving_)) {
+    if (serving_ != nullptr && start_in_place_of_serving(now)) {
+        roll_ = false;
+        start();
+    } else if (serving_ == nullptr && !plain_ && may_start) {
+        start();
+    }
+}
+
+/// Whether the one that serves needs a successor; says why.
+bool TemplateKeeper::start_in_place_of_serving(TimePoint now) {
+    if (serving_->silence(now) > silent_time) {
+        context_.logger.warning("template.silent", {{"pool", settings_->name},
+                                                    {"generation", serving_->generation()},
+                                                    {"pid", serving_->pid()},
+                                                    {"seconds", silent_time / 1s}});
+        restart_at_ = now + wait_after(*serving_, now);
+        return true;
+    }
+    if (leaks(*serving_)) {
         context_.logger.warning("template.leaks", {{"pool", settings_->name},
                                                    {"generation", serving_->generation()},
                                                    {"pid", serving_->pid()},
                                                    {"private", serving_->memory().private_bytes},
                                                    {"fresh", serving_->fresh().private_bytes}});
         restart_at_ = now + settings_->restart.backoff_most;
-        roll_ = false;
-        start();
-    } else if (serving_ == nullptr && !plain_ && may_start) {
-        start();
+        return true;
     }
+    return false;
+}
+
+/// It is no loop where the last one has served for a while. That it has forked says nothing: one
+/// that a timer ends does so, too, a moment before.
+Duration TemplateKeeper::wait_after(const TemplateProcess& failed, TimePoint now) {
+    const bool healthy =
+        failed.ready_at() != TimePoint{} && now - failed.ready_at() >= settings_->restart.period;
+    return backoff_.after_death(settings_->restart, healthy, context_.random_share());
 }
 
 bool TemplateKeeper::leaks(const TemplateProcess& each) const {
@@ -196,7 +229,12 @@ bool TemplateKeeper::pass_findings(TemplateProcess& ready) {
 }
 
 void TemplateKeeper::serve(TemplateProcess* next, unsigned generation) {
-    serving_ = next;
+    TemplateProcess* const before = std::exchange(serving_, next);
+    if (before != nullptr && before->silence(context_.clock->now()) > silent_time) {
+        before->kill(Cause::exit,
+                     "killed: it left a request to fork unanswered, and another one "
+                     "has taken its place");
+    }
     retire_idle();
     owner_.generation_changed(generation, std::exchange(roll_, false));
 }
@@ -232,15 +270,14 @@ void TemplateKeeper::template_gone(TemplateProcess& gone, const ExitVerdict& ver
         "its template " + std::string(served ? "died: " : "did not start: ") + verdict.detail;
     error_ = first_line(what);
     const TimePoint now = context_.clock->now();
-    restart_at_ =
-        now + backoff_.after_death(settings_->restart, gone.forks() > 0, context_.random_share());
-    owner_.template_failed(what);
+    restart_at_ = now + wait_after(gone, now);
+    owner_.template_failed(what, gone.shortage());
 }
 
 void TemplateKeeper::renewal_failed(const TemplateProcess& failed, const std::string& what) {
     error_ = "generation " + std::to_string(failed.generation()) +
              " of the application does not serve: " + first_line(what) +
-             "; the one before it goes on";
+             (serving_ != nullptr ? "; the one before it goes on" : "; workers are spawned");
     context_.logger.error(
         "template.renewal_failed",
         {{"pool", settings_->name},
@@ -253,7 +290,7 @@ void TemplateKeeper::stop() {
     stopping_ = true;
     serving_ = coming_ = nullptr;
     for (TemplateProcess& each : templates_) {
-        each.retire();
+        each.retire(stop_time);
     }
 }
 
@@ -307,7 +344,7 @@ void TemplateKeeper::describe(PoolSnapshot& snapshot) const {
         row.findings = each->findings();
         snapshot.template_forks += each->forks();
     }
-    if (wanted() && (!error_.empty() || plain_)) {
+    if (wanted() && (!error_.empty() || (plain_ && !findings_.empty()))) {
         // What is not there cannot have a line of its own, but its operator looks for one.
         TemplateSnapshot row;
         row.state = refused_ ? "refused" : plain_ && error_.empty() ? "unsafe" : "failed";

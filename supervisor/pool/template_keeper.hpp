@@ -20,22 +20,25 @@ class TemplateKeeperOwner {
     /// New workers come from `generation` from now on; `roll`: the older ones shall be replaced.
     virtual void generation_changed(unsigned generation, bool roll) = 0;
     /// No worker can be had for now: a template has failed, and the next attempt waits.
-    virtual void template_failed(const std::string& what) = 0;
+    /// `shortage`: as of StartTrouble.
+    virtual void template_failed(const std::string& what, const std::string& shortage) = 0;
     /// No worker can be had at all until the operator has acted (on_unsafe_fork = "refuse").
     virtual void fork_refused(const std::string& what) = 0;
 };
 
 /// A pool's templates: the one that serves, one that is being imported, and older ones whose
-/// workers still live. Replaces one that dies, hangs or leaks, with back-off; goes over to a new
-/// generation only when its import has succeeded; falls back to plain spawning where forking is
-/// unsafe. Owned by the roster, idle in a pool without preload.
+/// workers still live. Replaces one that dies, hangs or leaks, one at a time and with back-off;
+/// goes over to a new generation only when its import has succeeded; falls back to plain spawning
+/// where forking is unsafe. Owned by the roster, idle in a pool without preload.
 class TemplateKeeper final : private TemplateOwner {
   public:
     TemplateKeeper(PoolContext& context, TemplateKeeperOwner& owner,
                    std::shared_ptr<const PoolSettings> settings);
 
     /// Whether a worker can be had now.
-    bool can_provide() const { return !wanted() || plain_ || serving_ != nullptr; }
+    bool can_provide() const {
+        return !wanted() || plain_ || (serving_ != nullptr && serving_->can_fork());
+    }
     /// Whether workers are forked: they cost milliseconds, and a few megabytes each.
     bool forks() const { return serving_ != nullptr; }
     /// Where the next worker comes from; only while can_provide().
@@ -59,6 +62,8 @@ class TemplateKeeper final : private TemplateOwner {
     std::uint64_t private_bytes() const;  ///< of all templates together
     /// Why the code of a newer generation does not serve, or why there is no template; for status.
     const std::string& error() const { return error_; }
+    /// When the next template is started; past: it is under way, or none is wanted.
+    TimePoint next_start() const { return coming_ == nullptr ? restart_at_ : TimePoint{}; }
     void describe(PoolSnapshot& snapshot) const;
 
   private:
@@ -73,6 +78,8 @@ class TemplateKeeper final : private TemplateOwner {
     void retire_idle();
     void forget_buried();
     bool leaks(const TemplateProcess& each) const;
+    bool start_in_place_of_serving(TimePoint now);
+    Duration wait_after(const TemplateProcess& failed, TimePoint now);
 
     PoolContext& context_;
     TemplateKeeperOwner& owner_;
@@ -80,8 +87,9 @@ class TemplateKeeper final : private TemplateOwner {
     std::list<TemplateProcess> templates_;
     TemplateProcess* serving_ = nullptr;
     TemplateProcess* coming_ = nullptr;
-    bool roll_ = false;   ///< when coming_ serves, the workers of older ones go
-    bool plain_ = false;  ///< forking is unsafe: workers are spawned
+    bool roll_ = false;  ///< when coming_ serves, the workers of older ones go
+    /// Workers are spawned: forking is unsafe, or a reload has asked for the first template.
+    bool plain_ = false;
     bool stopping_ = false;
     bool refused_ = false;
     unsigned last_generation_ = 0;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "process/orphans.hpp"
+#include "process/shortage.hpp"
 #include "worker_spec.hpp"
 
 namespace supervise {
@@ -25,8 +27,6 @@ namespace {
 constexpr std::size_t most_requests = 8;
 /// From FORK to FORKED; a fork of many gigabytes takes a second.
 constexpr Duration fork_time = 20s;
-/// From RETIRE to the exit.
-constexpr Duration retire_time = 10s;
 /// From the channel's end to the exit.
 constexpr Duration exit_time = 2s;
 constexpr std::size_t most_findings = 32;
@@ -67,6 +67,7 @@ asio::awaitable<void> TemplateProcess::run() {
         const Result<void> started = co_await start();
         if (!started) {
             start_failure_ = started.error().message();
+            shortage_ = shortage_of(started.error());
         } else {
             co_await process_.live(settings_->output);
         }
@@ -226,6 +227,7 @@ bool TemplateProcess::send_request(std::uint32_t number, const LaunchSpec& spec)
             broken("it does not read its channel");
             return false;
         case ipc::Channel::SendStatus::closed:
+            channel_ended_at_ = context_.clock->now();
             break;
     }
     return false;
@@ -239,8 +241,12 @@ void TemplateProcess::forked(const ipc::Forked& message) {
     }
     Request& request = *found->second;
     requests_.erase(found);
+    answered_at_ = context_.clock->now();
     if (message.pid == 0) {
-        request.answer = errno_error("fork a worker: " + std::string(message.message), {}, 0);
+        const int number = shortage_number(message.message.substr(0, message.message.find(':')));
+        request.answer = number != 0
+                             ? errno_error("fork a worker", {}, number)
+                             : errno_error("fork a worker: " + std::string(message.message), {}, 0);
     } else {
         ++forks_;
         request.answer = static_cast<pid_t>(message.pid);
@@ -257,12 +263,15 @@ void TemplateProcess::fail_requests() {
     turn_.cancel();
 }
 
-void TemplateProcess::retire() {
+void TemplateProcess::retire(Duration patience) {
+    const TimePoint until = context_.clock->now() + patience;
     if (state_ == State::starting) {
         kill(Cause::shutdown, "not needed any more");
+    } else if (state_ == State::retiring && retire_until_ != TimePoint{}) {
+        retire_until_ = std::min(retire_until_, until);
     } else if (state_ == State::ready) {
         state_ = State::retiring;
-        retire_asked_at_ = context_.clock->now();
+        retire_until_ = until;
         process_.channel()->send(ipc::encode(ipc::Retire{}).bytes());
         turn_.cancel();
     }
@@ -280,6 +289,12 @@ void TemplateProcess::kill(Cause cause, std::string detail) {
     }
 }
 
+Duration TemplateProcess::silence(TimePoint now) const {
+    // Its requests are answered one after the other: the last answer was a sign of life, too.
+    return requests_.empty() ? Duration{}
+                             : now - std::max(requests_.begin()->second->sent_at, answered_at_);
+}
+
 void TemplateProcess::check(TimePoint now) {
     if (const std::optional<MemorySample> sample = process_.sample()) {
         memory_ = *sample;
@@ -292,9 +307,9 @@ void TemplateProcess::check(TimePoint now) {
     } else if (state_ == State::starting && over(launched_at_, settings_->start_timeout)) {
         kill(Cause::exit, "not ready " + std::to_string(settings_->start_timeout.count()) +
                               " ms after its launch (start_timeout)");
-    } else if (state_ == State::retiring && over(retire_asked_at_, retire_time)) {
+    } else if (state_ == State::retiring && over(retire_until_, Duration{})) {
         kill(Cause::shutdown, "killed: it did not exit when it was told to");
-    } else if (!requests_.empty() && over(requests_.begin()->second->sent_at, fork_time)) {
+    } else if (silence(now) > fork_time) {
         kill(Cause::exit, "killed: it did not fork within 20 s of being asked to");
     }
 }

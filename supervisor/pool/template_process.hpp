@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,13 +40,20 @@ class TemplateProcess final : public Launcher, private PoolProcessOwner {
     /// Forks a worker: of `spec` only descriptors and cgroups count. Waits for its turn where many
     /// are asked for at once.
     boost::asio::awaitable<Result<Launched>> launch(LaunchSpec spec) override;
-    void retire();  ///< it ends when it has done what it was asked for
+    /// It ends when it has done what it was asked for; killed if it still is there after
+    /// `patience`.
+    void retire(Duration patience = std::chrono::seconds(10));
     void kill(Cause cause, std::string detail);
     /// Enforces its time limits and samples its memory; called every second or so.
     void check(TimePoint now);
 
     enum class State { starting, ready, retiring, gone };
     State state() const { return state_; }
+    bool can_fork() const { return state_ == State::ready && channel_ended_at_ == TimePoint{}; }
+    /// For how long it has left a request to fork unanswered; 0 when there is none.
+    Duration silence(TimePoint now) const;
+    /// Why its own launch failed, if the machine was short of something; else empty.
+    const std::string& shortage() const { return shortage_; }
     unsigned generation() const { return generation_; }
     int pid() const { return process_.pid(); }
     const std::shared_ptr<const TaskTable>& tasks() const { return tasks_; }
@@ -94,8 +102,8 @@ class TemplateProcess final : public Launcher, private PoolProcessOwner {
     std::shared_ptr<const TaskTable> tasks_ = tasks_being_read_;
     std::vector<std::string> findings_;
     std::optional<OwnAct> own_act_;
-    std::string start_failure_;
-    TimePoint launched_at_{}, ready_at_{}, retire_asked_at_{}, channel_ended_at_{};
+    std::string start_failure_, shortage_;
+    TimePoint launched_at_{}, ready_at_{}, retire_until_{}, channel_ended_at_{}, answered_at_{};
     MemorySample memory_, fresh_;
     std::uint64_t forks_ = 0;
     std::uint32_t last_number_ = 0;

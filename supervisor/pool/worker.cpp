@@ -5,6 +5,7 @@
 #include <boost/system/system_error.hpp>
 #include <utility>
 
+#include "process/shortage.hpp"
 #include "worker_spec.hpp"
 
 namespace supervise {
@@ -66,6 +67,7 @@ asio::awaitable<void> Worker::run() {
         const Result<void> launched = co_await launch();
         if (!launched) {
             start_failure_ = launched.error().message();
+            record.shortage = shortage_of(launched.error());
         } else {
             co_await process_.live(settings_->output);
         }

@@ -26,6 +26,7 @@ struct WorkerRecord {
     std::uint64_t before_trim = 0;
     std::optional<RecycleReason> asked;
     Decision decision;
+    std::string shortage;      ///< why its launch failed, if the machine was short of something
     std::string leave_reason;  ///< why it was told to go; empty: it was not
 };
 

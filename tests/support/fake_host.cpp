@@ -193,7 +193,7 @@ asio::awaitable<Result<Launched>> FakeHost::launch(LaunchSpec spec) {
     worker.spec = spec;
     if (!launch_failure.empty()) {
         ++failed_launches;
-        co_return errno_error("exec", launch_failure, ENOENT);
+        co_return errno_error("exec", launch_failure, launch_error);
     }
     worker.channel_.reset(::fcntl(spec.channel, F_DUPFD_CLOEXEC, 0));
     co_return co_await start_puppet(worker, spec.out, spec.err);

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <boost/asio/awaitable.hpp>
+#include <cerrno>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -68,6 +69,7 @@ class FakeHost final : public Launcher, public Cgroups {
     MemorySample fresh_template{};  ///< and of a new template
     bool has_v1_memory = false;     ///< a leaf has a v1 `tasks` file to join by, too
     std::string launch_failure;     ///< when set, a launch fails with it
+    int launch_error = ENOENT;      ///< why
     unsigned failed_launches = 0;
     /// The worker of a leaf's name, null before its launch begins.
     FakeWorker* find(const std::string& leaf);

@@ -48,7 +48,7 @@ TEST_CASE("a new generation serves only after its READY; then workers roll over 
     stage.retires(first);
     CHECK(stage.state(third) == "idle");
     CHECK(stage.row(1).workers == 1);
-    stage.pass(5s);
+    stage.pass(1s);
     CHECK(stage.hears_nothing(parent));  // it goes with its last worker, not before
 
     stage.forks_ready(coming);
@@ -279,6 +279,34 @@ TEST_CASE("a reload turns preload on and off", "[pool][generation]") {
     CHECK(generations(stage) == std::vector<unsigned>{3});
     stage.pass(60s);
     CHECK_FALSE(stage.has_template(3));
+}
+
+TEST_CASE("where preload is turned on and the import fails, workers are spawned as before",
+          "[pool][generation]") {
+    TemplateStage stage;
+    stage.settings.preload = false;
+    stage.start_ready();
+    stage.settings.preload = true;
+    stage.pool().apply(stage.settings);
+    stage.launched(2);
+    CHECK(stage.trouble().state.empty());
+    stage.dies(stage.worker(1, 1), SIGKILL);
+    REQUIRE(stage.pass_until(1s, [&] { return stage.has(1, 2); }));
+    stage.does_a_job(stage.ready(1, 2));  // while it is imported, too
+    stage.fails_to_import(2, "no module named app");
+    CHECK(stage.trouble().state == "failed");
+    CHECK_THAT(stage.status().advice,
+               ContainsSubstring("no module named app; workers are spawned"));
+    CHECK(stage.status().state == "running");
+    stage.dies(stage.worker(1, 2), SIGKILL);
+    REQUIRE(stage.pass_until(1s, [&] { return stage.has(1, 3); }));
+    FakeWorker& spawned = stage.ready(1, 3);
+    CHECK(spawned.parent == nullptr);
+    stage.does_a_job(spawned);
+
+    stage.pool().renew_template().value();
+    stage.does_a_job(stage.forks_ready(stage.imports(3)));
+    CHECK(stage.status().advice.empty());
 }
 
 TEST_CASE("preload turned off while the application is imported ends the import",

@@ -362,6 +362,43 @@ TEST_CASE("a spare that does not get ready in time is killed", "[pool][spare]") 
     stage.does_a_job(stage.worker(1, 1));
 }
 
+TEST_CASE("a spare that is on its way out is not taken", "[pool][spare]") {
+    SpareStage stage;
+    FakeWorker& parent = stage.start_forked();
+    FakeWorker& spare = stage.forks(parent);
+    SECTION("killed while it starts") {
+        spare.send_bytes("?");
+        stage.until("its kill", [&] { return spare.killed; });
+    }
+    SECTION("it has hung up") {
+        stage.gets_ready(spare);
+        spare.hang_up();
+        stage.turn();
+    }
+    stage.pool().scale(2).value();
+    CHECK(stage.logged("worker.took_slot").empty());
+    CHECK(stage.forks_ready(parent).leaf == "2.1");
+}
+
+TEST_CASE("a spare that has grown meanwhile is judged before it gets a job", "[pool][spare]") {
+    SpareStage stage;
+    stage.settings.recycle.max_rss = 100 * mebi;
+    stage.host().fresh = {50 * mebi, 10 * mebi};
+    stage.forked();
+    FakeWorker& spare = stage.worker(0, 1);
+    spare.memory.rss = 200 * mebi;
+    stage.pass(2s);  // it is sampled
+    const JobId first = stage.submit();
+    const JobId second = stage.submit();
+    CHECK(stage.job(stage.worker(1, 1)) == first);
+    stage.pool().recycle(1).value();
+    stage.done(stage.worker(1, 1), first);
+    CHECK(stage.current(1).pid == spare.pid);
+    CHECK(std::holds_alternative<ipc::Trim>(stage.next(spare)));
+    CHECK(stage.status().jobs.queued == 1);
+    CHECK(stage.listener.ends.count(second) == 0);
+}
+
 TEST_CASE("spares of an older generation go when a new one serves", "[pool][spare][generation]") {
     SpareStage stage;
     FakeWorker& parent = stage.start_forked();

@@ -138,9 +138,10 @@ FakeWorker& TemplateStage::forks_ready(FakeWorker& parent) {
 void TemplateStage::fails_to_fork(FakeWorker& parent, const std::string& why) {
     const std::uint32_t number = asked(parent).number;
     parent.to_fork.clear();
-    const std::size_t before = logged("worker.died").size();
+    const std::size_t before = logged("worker.not_started").size();
     parent.send(ipc::Forked{number, 0, why});
-    until("a failed fork to be noticed", [&] { return logged("worker.died").size() > before; });
+    until("a failed fork to be noticed",
+          [&] { return logged("worker.not_started").size() > before; });
 }
 
 FakeWorker& TemplateStage::start_forked() {

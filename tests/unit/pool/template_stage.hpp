@@ -42,7 +42,7 @@ class TemplateStage : public Stage {
     FakeWorker& forks_ready(FakeWorker& parent);
     /// READY from a worker that forks() has made.
     void gets_ready(FakeWorker& worker);
-    /// Says that the next FORK has failed.
+    /// Says that the next FORK has failed, and why, as "EAGAIN: no more processes".
     void fails_to_fork(FakeWorker& parent, const std::string& why);
 
     /// start(), the first template, and all workers forked and ready; the template.

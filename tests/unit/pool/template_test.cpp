@@ -137,27 +137,6 @@ TEST_CASE("a template is asked for so many forks at a time only", "[pool][templa
     CHECK(stage.hears_nothing(parent));
 }
 
-TEST_CASE("a fork that fails is a launch failure with its message, and waits its back-off",
-          "[pool][template]") {
-    TemplateStage stage;
-    stage.settings.restart.backoff_first = 10s;
-    stage.start();
-    FakeWorker& parent = stage.imports(1);
-    stage.fails_to_fork(parent, "Resource temporarily unavailable");
-    CHECK(stage.logged("worker.died").at(0).fields.at("detail") ==
-          "fork a worker: Resource temporarily unavailable");
-    CHECK_THAT(stage.status().advice,
-               ContainsSubstring("fork a worker: Resource temporarily unavailable"));
-    CHECK(stage.status().restarts["exit"] == 1);
-    CHECK(stage.state(parent) == "ready");
-    stage.pass(7400ms);
-    CHECK(stage.hears_nothing(parent));
-    stage.pass(5200ms);
-    stage.does_a_job(stage.forks_ready(parent));
-    CHECK(stage.status().advice.empty());
-    CHECK(stage.row(1).forks == 1);
-}
-
 TEST_CASE("a template that says it has forked what is no child of ours is not believed",
           "[pool][template]") {
     TemplateStage stage;
@@ -165,8 +144,9 @@ TEST_CASE("a template that says it has forked what is no child of ours is not be
     FakeWorker& parent = stage.imports(1);
     const auto not_a_child = static_cast<std::uint32_t>(::getpid());
     parent.send(ipc::Forked{stage.asked(parent).number, not_a_child, {}});
-    stage.until("the end of the worker", [&] { return !stage.logged("worker.died").empty(); });
-    CHECK_THAT(stage.logged("worker.died")[0].fields.at("detail"),
+    stage.until("the end of the worker",
+                [&] { return !stage.logged("worker.not_started").empty(); });
+    CHECK_THAT(stage.logged("worker.not_started")[0].fields.at("detail"),
                ContainsSubstring("take over the forked worker"));
 }
 

@@ -90,7 +90,7 @@ TEST_CASE("what was unsafe is forked again when a new template finds it mended",
         stage.fails_to_import(2, "no module named app");
         CHECK(stage.trouble().state == "failed");
         CHECK_THAT(stage.status().advice, ContainsSubstring("no module named app"));
-        CHECK_THAT(stage.status().advice, ContainsSubstring("the one before it goes on"));
+        CHECK_THAT(stage.status().advice, ContainsSubstring("workers are spawned"));
         stage.does_a_job(second);
         stage.pool().recycle(1).value();
         stage.ready(1, 3);  // spawned, as before
