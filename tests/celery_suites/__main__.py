@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tests.celery_suites.comparison import EXPLAINED, Result, read_explained, table
 from tests.celery_suites.lane import BINARY
-from tests.celery_suites.matrix import NEWEST, QUICK, WHOLE, Row
+from tests.celery_suites.matrix import NEWEST, QUICK, WHOLE, Row, usual
 from tests.celery_suites.suites import Wishes, run_row
 from tests.stages.running import interrupt_all
 
@@ -55,10 +55,8 @@ def parse() -> argparse.Namespace:
 def rows(arguments: argparse.Namespace) -> Sequence[Row]:
     if not (arguments.version or arguments.broker or arguments.worker):
         return QUICK if arguments.quick else WHOLE
-    return [
-        Row(version, arguments.broker or "redis", arguments.worker or "embedded")
-        for version in arguments.version or [NEWEST]
-    ]
+    found = [usual(version, arguments.broker or "redis") for version in arguments.version or [NEWEST]]
+    return [row._replace(worker=arguments.worker or row.worker) for row in found]
 
 
 def conclude(results: Sequence[Result]) -> int:

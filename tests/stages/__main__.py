@@ -25,7 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.list:
         for name, stage in STAGES.items():
-            print(f"{name:12} {stage.__doc__}")
+            print(f"{name:13} {stage.__doc__}")
         return 0
     unknown = [name for name in arguments.stages if name not in STAGES]
     if unknown:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
+from tests.celery_suites import stage as suites
 from tests.stages import install, lint
 from tests.stages.running import BUILD, JOBS, in_parallel, run
 from tests.stages.tally import Tally, read_catch2, read_junit
@@ -136,6 +137,13 @@ def celery(expression: str | None) -> Tally:
     return tally
 
 
+def celery_suites(expression: str | None) -> Tally:
+    """Celery's own integration suite, with prefork and with our pool: the quick part."""
+    if not build("release"):
+        return Tally(failed=1, failures=["build release"])
+    return suites.run_quick(expression)
+
+
 def asan(expression: str | None) -> Tally:
     """Unit and integration tests (but the slow ones) under the address and UB sanitizers."""
     if not build("asan"):
@@ -167,7 +175,8 @@ STAGES: dict[str, Callable[[str | None], Tally]] = {
     "unit": unit,
     "integration": integration,
     "celery": celery,
+    "celery_suites": celery_suites,
     "install": install_stage,
     "asan": asan,
 }
-SELECTABLE = ("python", "unit", "integration", "celery", "asan")  # those that know -k
+SELECTABLE = ("python", "unit", "integration", "celery", "celery_suites", "asan")  # those that know -k
