@@ -95,7 +95,7 @@ class Link:
                 f"{private.program} ended with exit code {code} before its workers were ready; what it has "
                 "written above says why. If that is nothing, it may be another program of this name: name "
                 "the right one in $SUPERVISE_BIN"
-            )
+            ) from None
 
     def _connect(self) -> None:
         connection = Connection(self._socket, _pool_of(os.path.basename(self._socket)))
