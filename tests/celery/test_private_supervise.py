@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from celery_front import BINARY
 
 from supervise.celery import application, private_supervise, toml
@@ -157,11 +157,18 @@ def test_an_application_is_described_by_where_it_is(monkeypatch: pytest.MonkeyPa
     assert "beat_schedule_filename" not in described.settings
 
 
-def test_an_application_that_is_in_no_module_is_pickled_with_all_its_settings() -> None:
+class Registered(Task):  # type: ignore[misc]
+    name = "registered"
+
+
+def test_an_application_that_is_in_no_module_is_pickled_with_settings_and_tasks() -> None:
     app = Celery("proj", broker="memory://", set_as_current=False)
     app.add_defaults({"result_backend": "cache+memory://"})
+    app.register_task(Registered)
+    app.task(name="decorated")(test_an_application_is_described_by_where_it_is)
     described = application.Description(*pickle.loads(application.describe(app, "celery@here")))
     assert described.name == ""
     assert pickle.loads(described.pickled).main == "proj"
     assert pickle.loads(described.settings["result_backend"]) == "cache+memory://"
     assert "task_time_limit" not in described.settings
+    assert [pickle.loads(task) for task in described.tasks] == [Registered]

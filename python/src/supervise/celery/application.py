@@ -25,6 +25,7 @@ class Description(NamedTuple):
     name: str  # "module:attribute" where the application is; empty: `pickled` is all there is
     settings: dict[str, bytes]  # as the front has them, each pickled: those that importing does not give
     pickled: bytes
+    tasks: list[bytes]  # pickled classes of tasks that `pickled` has not with it
     hostname: str
     outputs: tuple[str, str]  # paths of the front's standard output and standard error
 
@@ -50,6 +51,7 @@ def describe(app: Any, hostname: str) -> bytes:
         name=name,
         settings=_picklable(app.conf.changes if name else _set(app)),
         pickled=b"" if name else pickle.dumps(app),
+        tasks=[] if name else _task_classes(app),
         hostname=hostname,
         outputs=(f"/proc/{os.getpid()}/fd/1", f"/proc/{os.getpid()}/fd/2"),
     )
@@ -72,6 +74,15 @@ def _set(app: Any) -> dict[str, Any]:
     with it, not what add_defaults() and the like have given."""
     defaults = app.conf.maps[-1]
     return {key: app.conf[key] for key in defaults if app.conf[key] is not defaults[key]}
+
+
+def _task_classes(app: Any) -> list[bytes]:
+    """Those that an application was given as classes. Tasks made of functions come with their modules."""
+    found = []
+    for task in app.tasks.values():
+        with contextlib.suppress(pickle.PicklingError, AttributeError):  # a function's is in no module
+            found.append(pickle.dumps(type(task)))
+    return found
 
 
 def _picklable(settings: Any) -> dict[str, bytes]:
@@ -106,6 +117,9 @@ def load(argument: str) -> Loaded:
         app = pickle.loads(description.pickled)
         del os.environ["FORKED_BY_MULTIPROCESSING"]
     app.conf.update({key: pickle.loads(value) for key, value in description.settings.items()})
+    for task in description.tasks:
+        with contextlib.suppress(TypeError):  # a class that wants arguments
+            app.register_task(pickle.loads(task)())
     return Loaded(app, description.hostname, description.outputs)
 
 
