@@ -1,8 +1,10 @@
 """Templates that die, hang, cannot be imported or must not be forked."""
 
 import os
+import resource
 import signal
 import socket
+import time
 
 import pytest
 
@@ -74,24 +76,68 @@ def test_new_workers_have_a_new_template_and_a_new_generation(start):
     assert worker["generation"] == sv.pool()["generation"] == 2
 
 
-@pytest.mark.slow
 def test_a_stopped_template_is_replaced_and_the_other_workers_go_on(start):
-    """A fork is given 20 s, which is how long this test takes."""
     sv = preload(start, workers=3, spare=0)
     old = ready_template(sv)
     os.kill(old, signal.SIGSTOP)
     with SteadyLoad(sv, "suite.counted") as load:
-        victim = sv.pids()[0]
-        os.kill(victim, signal.SIGKILL)
-        died = sv.wait_event("template.died", pid=old, timeout=40)
-        assert "20 s" in died["detail"]
+        os.kill(sv.pids()[0], signal.SIGKILL)
+        begun = time.monotonic()
+        sv.wait_event("template.silent", pid=old)
+        gone = sv.wait_event("template.gone", pid=old)
+        assert "it left a request to fork unanswered" in gone["detail"]
         sv.wait_pool(
             lambda p: sum(w["state"] in ("idle", "busy") for w in p["workers"]) == 3,
             "the third worker again",
         )
+        assert time.monotonic() - begun < 15, "it did not wait for the 20 s of a fork"
         load.wait_more(50)
         load.may_fail = 1  # the victim's own
     assert not alive(old) and ready_template(sv) != old
+    assert sv.pool()["restarts"] == {"signal": 1} and not sv.events("template.died")
+
+
+def test_a_stopped_template_does_not_hold_up_the_end(start):
+    sv = preload(start, workers=2, spare=0)
+    os.kill(ready_template(sv), signal.SIGSTOP)
+    begun = time.monotonic()
+    assert sv.stop(20) == 0
+    assert time.monotonic() - begun < 8
+
+
+def test_a_template_short_of_descriptors_does_not_degrade_the_pool(start):
+    sv = preload(start, workers=2, spare=0, restart=IN_VAIN)
+    template = ready_template(sv)
+    limits = resource.prlimit(template, resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir(f"/proc/{template}/fd")))
+    resource.prlimit(template, resource.RLIMIT_NOFILE, (used + 2, limits[1]))
+    os.kill(sv.pids()[0], signal.SIGKILL)
+    until(lambda: len(sv.events("worker.not_started")) > 5, 30, "forks that fail")
+    pool = sv.pool()
+    assert pool["state"] == "running"
+    for word in ("cannot start workers", "fork a worker: Too many open files", "ulimit -n"):
+        assert word in pool["advice"]
+    resource.prlimit(template, resource.RLIMIT_NOFILE, limits)
+    pool = sv.wait_pool(
+        lambda p: [w["state"] for w in p["workers"]] == ["idle", "idle"], "the second worker again"
+    )
+    assert pool["advice"] == "" and pool["restarts"] == {"signal": 1}
+    assert ready_template(sv) == template
+
+
+def test_a_timer_that_the_application_has_set_at_import_ends_nobody(start, tmp_path):
+    (tmp_path / "alarmed.py").write_text(
+        "import signal\nimport suite\nsignal.setitimer(signal.ITIMER_REAL, 0.2)\n"
+    )
+    environment = {"PYTHONPATH": str(tmp_path)}
+    sv = start(app="alarmed", preload=True, environment=environment, recycle={"max_tasks": 1})
+    template = ready_template(sv)
+    with sv.client() as client:
+        futures = [client.submit("suite.timed", number, 300) for number in range(3)]
+        for future in futures:
+            future.result(timeout=20)
+    assert ready_template(sv) == template and not sv.events("template.died")
+    assert "ITIMER_REAL" in sv.wait_event("template.output", stream="stderr")["line"]
 
 
 def test_an_import_that_takes_too_long_is_given_up(make):
