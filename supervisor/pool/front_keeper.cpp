@@ -309,15 +309,15 @@ std::string FrontKeeper::advice() const {
                " fronts died without a task done: " + error_ +
                ". Mend it, then: supervise resume " + settings_->name;
     }
-    if (!error_.empty()) {
-        return pool + ": " + error_;
-    }
     if (serving_ == nullptr && coming_ != nullptr &&
         coming_->state() == FrontProcess::State::connecting &&
         context_.clock->now() - coming_->launched_at() > slow_time) {
         return pool +
                ": its front has not reached the broker yet; its lines in the log "
                "(front.output) say why";
+    }
+    if (!error_.empty()) {
+        return pool + ": " + error_;
     }
     return complaint_;
 }

@@ -219,6 +219,9 @@ asio::awaitable<Result<Launched>> FakeHost::start_puppet(FakeWorker& worker, int
     worker.strings_.reset(ends[1]);
     LaunchSpec puppet;
     puppet.argv = {PUPPET};
+    if (worker.leaf.starts_with("front.")) {
+        puppet.argv.emplace_back("front");
+    }
     puppet.directory = "/";
     puppet.out = out;
     puppet.err = err;

@@ -15,8 +15,8 @@ import threading
 import time
 from typing import Any, NoReturn
 
-from supervise import _leave, _start
 from supervise import _frames as frames
+from supervise import _leave, _start
 from supervise.celery import application
 
 _POOL = "supervise"  # as -P knows it
