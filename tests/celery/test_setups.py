@@ -130,6 +130,47 @@ def test_workers_that_are_spawned(make_front: Make) -> None:
     assert front.stop() == 0
 
 
+EMBEDDED = """
+import os
+from celery import Celery
+from parts import Count
+
+def main():
+    app = Celery("embedded")
+    app.add_defaults({
+        "broker_url": os.environ["TEST_BROKER"],
+        "result_backend": os.environ["TEST_BACKEND"],
+        "worker_pool": "supervise.celery:TaskPool",
+        "supervise_config": {"supervisor": {"cgroup_root": os.environ["TEST_CGROUP"]}},
+        "task_time_limit": 51,
+    })
+    app.register_task(Count)
+    app.worker_main(["worker", "-c", "1", "-l", "INFO"])
+
+if __name__ == "__main__":
+    main()
+"""
+
+PARTS = """
+from celery import Task
+
+class Count(Task):
+    name = "count"
+
+    def run(self, text):
+        return [len(text), self.app.conf.task_time_limit]
+"""
+
+
+def test_an_application_that_is_in_no_module(make_front: Make) -> None:
+    front = make_front()
+    (front.folder / "embedded.py").write_text(EMBEDDED)
+    (front.folder / "parts.py").write_text(PARTS)
+    front.run([sys.executable, "embedded.py"])
+    assert front.app.send_task("count", ["four"]).get(timeout=60) == [4, 51]
+    assert front.stop() == 0
+
+
 DJANGO_SETTINGS = """
 SECRET_KEY = "x"
 INSTALLED_APPS = ["shop"]
