@@ -129,8 +129,8 @@ def encoded(message: dict[str, Any]) -> bytes | None:
     if kind == "hello":
         if (message["version_min"], message["version_max"]) != (1, 1):
             return None
-        roles = {"client": frames.CLIENT, "worker": frames.WORKER, "template": frames.TEMPLATE, "front": frames.FRONT}
-        role = roles[message["role"]]
+        roles = {"client": frames.CLIENT, "worker": frames.WORKER, "template": frames.TEMPLATE}
+        role = roles.get(message["role"], frames.FRONT)
         return frames.hello(role, message["pid"], message["software"])
     if kind == "register":
         (data,) = frames.register([m.TaskInfo(**task) for task in message["tasks"]])

@@ -45,7 +45,9 @@ def parse(arguments: list) -> tuple:  # type: ignore[type-arg]
             app = ""
             break
     if not app:
-        sys.stderr.write("usage: _worker_main.py APP [--celery] [--path DIR]... [--pool NAME] [--template | --front ...]\n")
+        sys.stderr.write(
+            "usage: _worker_main.py APP [--celery] [--path DIR]... [--pool NAME] [--template | --front ...]\n"
+        )
         sys.exit(64)
     return app, paths, pool, template, celery, front
 
