@@ -137,6 +137,13 @@ def test_revoking_by_sigterm(front: Front) -> None:
     assert front.get("add", 1, 2) == 3
 
 
+def test_revoking_by_sigusr1_interrupts_the_task_and_keeps_its_worker(front: Front) -> None:
+    result, worker = front.hold("one")
+    front.app.control.revoke(result.id, terminate=True, signal="SIGUSR1")
+    front.until(lambda: "SoftTimeLimitExceeded" in front.log(), "the task to be interrupted")
+    assert worker in front.pool()["processes"]
+
+
 def test_a_warm_shutdown_waits_for_what_runs(front: Front) -> None:
     result, _ = front.hold("one")
     front.signal(signal.SIGTERM)

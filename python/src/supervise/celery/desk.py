@@ -21,7 +21,7 @@ from supervise.celery.losses import Losses
 _LATER = ("queue_full", "stopping", "degraded")  # refusals that may be otherwise a moment later
 _DEATHS = ("exit", "signal", "unknown")
 _COUNTED = (*_DEATHS, "oom_worker", "oom_host", "memory_hard_limit")
-_SIGKILL = 9
+_SIGINT, _SIGKILL, _SIGUSR1 = 2, 9, 10
 _TAGS = 2**32
 _TURN_SECONDS = 0.5  # a thread that has waited so long for the other's turn looks around again
 _FRAMES_A_TURN = 64  # then the hub has its turn
@@ -99,7 +99,7 @@ class Desk:
                 self._waiting.remove(job)
             else:
                 if job.id and self._connection is not None:
-                    self._connection.send(frames.send_signal(job.id, signal))
+                    self._connection.send(_signal_frame(job.id, signal))
                 return
         self._end_terminated(job)
 
@@ -276,7 +276,7 @@ class Desk:
             if job.dropped:
                 self._cancel(job, terminate=self._cancelling)
             elif job.signal is not None and self._connection is not None:
-                self._connection.send(frames.send_signal(job.id, job.signal))
+                self._connection.send(_signal_frame(job.id, job.signal))
 
     def _refused(self, message: messages.Refused) -> None:
         with self._lock:
@@ -377,3 +377,9 @@ class Desk:
 def _milliseconds(seconds: Optional[float]) -> int:
     """0: none. The pool's own limits are the front's to apply."""
     return min(max(round(seconds * 1000), 1), 0xFFFFFFFE) if seconds else 0
+
+
+def _signal_frame(job: int, number: int) -> bytes:
+    """By SIGUSR1 prefork's users interrupt a task: SoftTimeLimitExceeded. Our workers take it for a limit
+    that is due, or ignore it; what interrupts them at any time is SIGINT."""
+    return frames.send_signal(job, _SIGINT if number == _SIGUSR1 else number)
