@@ -30,7 +30,7 @@ def run_row(row: Row, wishes: Wishes) -> Result:
     environment.prepare()
     tests = [test for test in collect(environment) if wishes.text in test]
     if wishes.quick:
-        tests = [test for test in tests if is_quick(test)]
+        tests = [test for test in tests if is_quick(row.version, test)]
     print(f"{row}: {len(tests)} tests with either pool", flush=True)
     first = run_pools(row, environment, tests, wishes.lanes, "first")
     result = Result(str(row), compare(first["prefork"], first["supervise"]))

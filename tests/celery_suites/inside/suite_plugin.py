@@ -104,8 +104,16 @@ def _remember_app(celery_config: Any, celery_includes: Any, celery_class_tasks: 
 # --- which tests, and what became of them
 
 
+_WORKER = "celery_session_worker"
+
+
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     """Those that SUITE_TESTS names, one a line; all of one process in the suite's own order."""
+    # Some tests count on one before them in the file to have started the worker.
+    files = {item.path for item in items if _WORKER in item.fixturenames}
+    for item in items:
+        if item.path in files and _WORKER not in item.fixturenames:
+            item.fixturenames.insert(0, _WORKER)
     path = os.environ.get("SUITE_TESTS")
     if path:
         with open(path) as file:
