@@ -91,7 +91,7 @@ TEST_CASE("IDs that look like options go behind two dashes", "[cli]") {
                ContainsSubstring("goes behind --"));
 }
 
-TEST_CASE("recycle takes a pool, one of its slots or its template", "[cli]") {
+TEST_CASE("recycle takes a pool, one of its slots, its template or its front", "[cli]") {
     CHECK(good({"recycle", "p"}).pool == "p");
     CHECK_FALSE(good({"recycle", "p"}).slot);
     CHECK_FALSE(good({"recycle", "p"}).renew_template);
@@ -102,6 +102,12 @@ TEST_CASE("recycle takes a pool, one of its slots or its template", "[cli]") {
     CHECK_THAT(usage_error({"recycle", "p/2", "--template"}),
                ContainsSubstring("write p --template, without a slot"));
     CHECK_THAT(said({"recycle", "--help"}).text, ContainsSubstring("--template"));
+    CHECK_FALSE(good({"recycle", "p", "--template"}).front);
+    CHECK(good({"recycle", "p", "--front"}).front);
+    CHECK_THAT(usage_error({"recycle", "p/2", "--front"}),
+               ContainsSubstring("write p --front, without a slot"));
+    CHECK_THAT(usage_error({"recycle", "p", "--front", "--template"}),
+               ContainsSubstring("exclude each other"));
 }
 
 TEST_CASE("why takes a job or a slot", "[cli]") {

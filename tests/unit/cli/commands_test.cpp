@@ -212,15 +212,17 @@ TEST_CASE("each change is asked for and told", "[commands]") {
     CHECK(run_at(server, {"recycle", "reports/2"}).code == exit_done);
     CHECK(run_at(server, {"recycle", "reports", "--template"}).out ==
           "pool reports: generation 4 is being imported; supervise status shows when it serves\n");
+    CHECK(run_at(server, {"recycle", "reports", "--front"}).out ==
+          "front 3 of reports will take over; supervise status shows when it is ready\n");
     CHECK(run_at(server, {"scale", "reports", "6"}).code == exit_done);
     CHECK(run_at(server, {"pause", "reports"}).code == exit_done);
     CHECK(run_at(server, {"resume", "reports"}).code == exit_done);
     CHECK(run_at(server, {"reload"}).out == "pool reports: recycle.max_tasks 1000 -> 500\n");
     CHECK(run_at(server, {"stop"}).code == exit_done);
-    CHECK(server.api.calls() == std::vector<std::string>{"recycle reports", "recycle reports/2",
-                                                         "renew_template reports",
-                                                         "scale reports 6", "pause reports",
-                                                         "resume reports", "reload", "stop"});
+    CHECK(server.api.calls() ==
+          std::vector<std::string>{"recycle reports", "recycle reports/2", "renew_template reports",
+                                   "recycle_front reports", "scale reports 6", "pause reports",
+                                   "resume reports", "reload", "stop"});
 }
 
 TEST_CASE("a template that is not there cannot be recycled", "[commands]") {

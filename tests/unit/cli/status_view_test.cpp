@@ -8,6 +8,7 @@ using namespace supervise;
 using namespace supervise::cli;
 using supervise::test::ContainsSubstring;
 using supervise::test::forked_snapshot;
+using supervise::test::fronted_snapshot;
 using supervise::test::sample_snapshot;
 
 namespace {
@@ -59,6 +60,18 @@ TEST_CASE("status of a pool that forks shows generations, templates, and spares 
   slot gap  p50 1.2 ms, p99 8.0 ms (13)
   trims     9, gave back 700M
 )");
+}
+
+TEST_CASE("status of a Celery pool shows its fronts, and how often they were replaced",
+          "[status]") {
+    const std::string text = status_text(fronted_snapshot(), 80);
+    CHECK_THAT(text,
+               ContainsSubstring(
+                   R"(  front     reports-2@host ready, pid 4741, age 1m01s, rss 54M, private 43M
+  front     reports@host stopping, pid 4740, age 1m01s, rss 406M, private 43M
+  replaced  max_rss 1, signal 3
+  jobs )"));
+    CHECK(status_text(sample_snapshot(), 80).find("front") == std::string::npos);
 }
 
 TEST_CASE("a template that failed is trouble, shown with its error and findings", "[status]") {

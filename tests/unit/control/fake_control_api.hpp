@@ -97,6 +97,31 @@ inline Snapshot forked_snapshot() {
     return snapshot;
 }
 
+/// The sample as a Celery pool, in which a second front has just taken over.
+inline Snapshot fronted_snapshot() {
+    FrontSnapshot serving;
+    serving.incarnation = 2;
+    serving.node = "reports-2@host";
+    serving.state = "ready";
+    serving.pid = 4741;
+    serving.age_seconds = 61;
+    serving.rss_bytes = 54ULL << 20;
+    serving.private_bytes = 43ULL << 20;
+    FrontSnapshot old = serving;
+    old.incarnation = 1;
+    old.node = "reports@host";
+    old.state = "stopping";
+    old.pid = 4740;
+    old.rss_bytes = 406ULL << 20;
+
+    Snapshot snapshot = sample_snapshot();
+    PoolSnapshot& pool = snapshot.pools[0];
+    pool.fronts = {serving, old};
+    pool.front_recycles = {{"max_rss", 1}};
+    pool.front_restarts = {{"signal", 3}};
+    return snapshot;
+}
+
 /// One pool "reports" with the task "reports.tasks.build"; writes down what it was asked. Used from
 /// the server's thread and the test's.
 class FakeControlApi final : public ControlApi {

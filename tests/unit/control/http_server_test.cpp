@@ -173,26 +173,29 @@ TEST_CASE("each change reaches the supervisor once", "[http]") {
           "{\"pool\": \"reports\", \"asked\": 1}\n");
     CHECK(client.post("/pools/reports/recycle", R"({"template": true})").body ==
           "{\"pool\": \"reports\", \"generation\": 4}\n");
+    CHECK(client.post("/pools/reports/recycle", R"({"front": true})").body ==
+          "{\"pool\": \"reports\", \"front\": 3}\n");
     CHECK(client.post("/pools/reports/scale", R"({"workers": 6})").status == 200);
     CHECK(client.post("/pools/reports/pause").status == 200);
     CHECK(client.post("/pools/reports/resume", "{}").status == 200);
     CHECK_THAT(client.post("/reload").body, ContainsSubstring("1000 -> 500"));
     CHECK(client.post("/stop").status == 202);
-    CHECK(server.api.calls() == std::vector<std::string>{"recycle reports", "recycle reports/2",
-                                                         "renew_template reports",
-                                                         "scale reports 6", "pause reports",
-                                                         "resume reports", "reload", "stop"});
+    CHECK(server.api.calls() ==
+          std::vector<std::string>{"recycle reports", "recycle reports/2", "renew_template reports",
+                                   "recycle_front reports", "scale reports 6", "pause reports",
+                                   "resume reports", "reload", "stop"});
 }
 
 TEST_CASE("a change that cannot be made is refused and says why", "[http]") {
     ControlServer server;
-    server.api.has_template = false;
+    server.api.has_template = server.api.has_front = false;
     server.start();
     RawClient client = RawClient::on_path(server.runtime_dir());
     CHECK(code_of(client.post("/pools/reports/recycle", R"({"slot": 9})")) == "unknown_slot");
     const RawResponse spawned = client.post("/pools/reports/recycle", R"({"template": true})");
     CHECK(spawned.status == 409);
     CHECK(code_of(spawned) == "no_template");
+    CHECK(code_of(client.post("/pools/reports/recycle", R"({"front": true})")) == "no_front");
     for (const char* change : {"recycle", "pause", "resume"}) {
         const RawResponse response = client.post(std::string("/pools/mail/") + change);
         CHECK(response.status == 404);

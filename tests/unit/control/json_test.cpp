@@ -93,6 +93,23 @@ TEST_CASE("templates, spares and the generation survive it too", "[json]") {
     CHECK(pool.templates[1].findings == oldest.findings);
 }
 
+TEST_CASE("fronts survive it, too", "[json]") {
+    const std::string sent = to_text(to_json(test::fronted_snapshot()));
+    const Snapshot back = snapshot_from_json(*parse_json(sent));
+    CHECK(to_text(to_json(back)) == sent);
+    const PoolSnapshot& pool = back.pools.at(0);
+    REQUIRE(pool.fronts.size() == 2);
+    CHECK(pool.fronts[0].incarnation == 2);
+    CHECK(pool.fronts[0].node == "reports-2@host");
+    CHECK(pool.fronts[0].state == "ready");
+    CHECK(pool.fronts[0].pid == 4741);
+    CHECK(pool.fronts[0].age_seconds == 61);
+    CHECK(pool.fronts[0].rss_bytes == 54ULL << 20);
+    CHECK(pool.fronts[0].private_bytes == 43ULL << 20);
+    CHECK(pool.front_recycles.at("max_rss") == 1);
+    CHECK(pool.front_restarts.at("signal") == 3);
+}
+
 TEST_CASE("a pool without preload has no templates, but a generation", "[json]") {
     const json::object status = to_json(test::sample_snapshot());
     const json::value& pool = status.at("pools").at("reports");

@@ -53,6 +53,24 @@ TEST_CASE("metrics of a pool that forks count its templates and spares", "[metri
     CHECK(spawned.find("slot=\"spare\"") == std::string::npos);
 }
 
+TEST_CASE("metrics of a pool with a front count its fronts, and no other pool has them",
+          "[metrics]") {
+    const std::string text = metrics_text(test::fronted_snapshot());
+    for (const char* line :
+         {"supervise_fronts{pool=\"reports\",state=\"ready\"} 1",
+          "supervise_fronts{pool=\"reports\",state=\"stopping\"} 1",
+          "supervise_fronts{pool=\"reports\",state=\"connecting\"} 0",
+          "supervise_front_rss_bytes{pool=\"reports\"} 482344960",
+          "supervise_front_private_bytes{pool=\"reports\"} 90177536",
+          "supervise_front_recycles_total{pool=\"reports\",reason=\"max_rss\"} 1",
+          "supervise_front_recycles_total{pool=\"reports\",reason=\"requested\"} 0",
+          "supervise_front_restarts_total{pool=\"reports\",cause=\"signal\"} 3",
+          "supervise_front_restarts_total{pool=\"reports\",cause=\"memory_hard_limit\"} 0"}) {
+        CHECK_THAT(text, ContainsSubstring(std::string(line) + '\n'));
+    }
+    CHECK(metrics_text(test::sample_snapshot()).find("front") == std::string::npos);
+}
+
 TEST_CASE("a slot with two processes is one series with their sum", "[metrics]") {
     Snapshot snapshot = test::sample_snapshot();
     for (WorkerSnapshot& worker : snapshot.pools[0].workers) {

@@ -67,7 +67,8 @@ TEST_CASE("IDs that do not fit one job are refused with the way out", "[requests
                ContainsSubstring("960 bytes"));
 }
 
-TEST_CASE("recycle takes a slot, the template, or nothing for all", "[requests]") {
+TEST_CASE("recycle takes a slot, the template, the front, or nothing for all workers",
+          "[requests]") {
     for (const char* all : {"", "{}", R"({"template": false})"}) {
         CHECK(read_recycle(all)->slot == std::nullopt);
         CHECK_FALSE(read_recycle(all)->renew_template);
@@ -83,7 +84,13 @@ TEST_CASE("recycle takes a slot, the template, or nothing for all", "[requests]"
     CHECK_THAT(error_of(read_recycle(R"({"slot": 0})")), ContainsSubstring("from 1 to 1024"));
     CHECK_THAT(error_of(read_recycle(R"({"slot": "2"})")), ContainsSubstring("whole number"));
     CHECK_THAT(error_of(read_recycle(R"({"slots": 2})")),
-               ContainsSubstring("there are slot template"));
+               ContainsSubstring("there are slot template front"));
+    CHECK(read_recycle(R"({"front": true})")->front);
+    CHECK_FALSE(read_recycle("")->front);
+    for (const char* both :
+         {R"({"slot": 2, "front": true})", R"({"template": true, "front": true})"}) {
+        CHECK_THAT(error_of(read_recycle(both)), ContainsSubstring("exclude each other"));
+    }
 }
 
 TEST_CASE("scale needs a number of workers", "[requests]") {

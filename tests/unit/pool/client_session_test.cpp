@@ -468,3 +468,16 @@ TEST_CASE("the socket is for all when other users may submit, and ours alone els
     CHECK(mode() == 0666);
     CHECK(uids_of({"0", "root", "nobody-of-that-name"}) == std::vector<uid_t>{0, 0});
 }
+
+TEST_CASE("a client of a Celery pool is told how many tasks it runs at a time", "[pool][client]") {
+    Stage stage(2);
+    stage.settings.kind = PoolKind::celery;
+    stage.start_ready();
+    Client client(stage);
+    client.greet();
+    CHECK(client.next<ipc::Size>().workers == 2);
+    stage.pool().scale(5).value();
+    CHECK(client.next<ipc::Size>().workers == 5);
+    stage.pool().scale(5).value();
+    CHECK(client.hears_nothing());
+}
