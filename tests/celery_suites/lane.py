@@ -19,7 +19,7 @@ INSIDE = Path(__file__).resolve().parent / "inside"
 BINARY = Path(os.environ.get("SUPERVISE_BINARY", BUILD / "release/supervise")).resolve()
 POOLS = {"prefork": "prefork", "supervise": "supervise.celery:TaskPool"}
 TEST_SECONDS = 300  # as the suite has it for most
-LANE_SECONDS = 3600
+LANE_SECONDS = 1800
 LEFT_OUT = "t/integration/test_backend.py"  # Azure's backend: wants its libraries, and an account
 
 
@@ -52,7 +52,7 @@ class Lane:
         (self.folder / "tests").write_text("\n".join(self.tests))
         with redis(self.folder) as address, _cgroup() as cgroup, _short_folder() as temporary:
             url = f"redis://{address}:6379/0"
-            status = self._pytest(
+            self._pytest(
                 ["-p", "no:cacheprovider", *sorted({test.partition("::")[0] for test in self.tests})],
                 TEST_BROKER=self.broker_url or url,
                 TEST_BACKEND=url,
@@ -69,10 +69,10 @@ class Lane:
             )
         self.outcomes = read_report(self.folder / "report")
         for test in self.tests:
-            self.outcomes.setdefault(test, Outcome(text=f"not begun; pytest ended with {status}"))
+            self.outcomes.setdefault(test, Outcome(text="not begun"))
 
-    def _pytest(self, words: Iterable[str], **variables: str) -> int:
-        return run_pytest(self.environment, self.folder / "pytest.log", words, **variables)
+    def _pytest(self, words: Iterable[str], **variables: str) -> None:
+        run_pytest(self.environment, self.folder / "pytest.log", words, **variables)
 
 
 def run_pytest(environment: Environment, log: Path, words: Iterable[str], **variables: str) -> int:

@@ -9,11 +9,14 @@ worker is: "embedded", a thread of pytest as Celery has it, or "external", a `ce
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import faulthandler
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,10 +28,13 @@ from celery.utils.nodenames import anon_nodename
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+TEST_SECONDS = 360  # pytest-timeout's are 300; it raises an exception, which a test may lose
 _TEXT = 6000  # characters of a failure that are kept
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 _start_embedded = testing_worker.start_worker
 _app: dict[str, Any] = {}
+_libc = ctypes.CDLL(None)
 
 
 class ExternalWorker:
@@ -82,6 +88,7 @@ def _spawn(hostname: str, concurrency: int) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            preexec_fn=lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
         )
 
 
@@ -113,7 +120,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     files = {item.path for item in items if _WORKER in item.fixturenames}
     for item in items:
         if item.path in files and _WORKER not in item.fixturenames:
-            item.fixturenames.insert(0, _WORKER)
+            item.fixturenames.append(_WORKER)
     path = os.environ.get("SUITE_TESTS")
     if path:
         with open(path) as file:
@@ -124,7 +131,31 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
+    global _watchdog
     _note(test=nodeid, started=time.time())
+    _watchdog.cancel()
+    _watchdog = threading.Timer(TEST_SECONDS, _give_up)
+    _watchdog.daemon = True
+    _watchdog.start()
+
+
+_watchdog = threading.Timer(0, print)  # of the test that runs
+
+
+def _give_up() -> None:
+    faulthandler.dump_traceback(sys.__stderr__)
+    _end_all()
+
+
+def pytest_unconfigure() -> None:
+    if "SUITE_REPORT" in os.environ:
+        _end_all()
+
+
+def _end_all() -> None:
+    """This process and those that tests have left: some have threads that never end."""
+    sys.stdout.flush()
+    os.killpg(0, signal.SIGKILL)
 
 
 def pytest_runtest_logreport(report: Any) -> None:
