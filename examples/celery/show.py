@@ -73,7 +73,7 @@ def set_environment(program, broker, results, pictures):
 def show_all(options, folder):
     broker = "RabbitMQ" if options.rabbitmq else "Redis"
     print(f"Celery {celery.__version__} and {broker}; 2 workers, replaced when they have 100 MB", flush=True)
-    start = attached_front if options.supervise else front
+    start = supervise if options.supervise else front
     facts = {"supervise": show(start(folder), "supervise")}
     if options.compare:
         facts["prefork"] = show(front(folder, GALLERY_POOL="prefork"), "prefork")
@@ -86,51 +86,45 @@ def show_all(options, folder):
 
 @contextlib.contextmanager
 def front(folder, **environment):
-    """`celery worker`; gives the pids of what was started."""
+    """`celery worker`; gives the process."""
     command = [sys.executable, "-m", "celery", "-A", "gallery", "worker", "-l", "INFO"]
-    log = folder / "worker.log"
-    with servers.running(command, log, {**os.environ, **environment}, HERE) as process:
-        wait_for_front(process, log)
-        yield [process.pid]
-    if process.returncode != 0:
-        sys.exit(f"celery worker ended with {process.returncode}:\n{log.read_text(errors='replace')}")
+    with started(command, folder / "worker.log", environment) as process:
+        yield process
 
 
 @contextlib.contextmanager
-def attached_front(folder):
+def supervise(folder):
+    """Of workers.toml, which has it start the front."""
     run = folder / "run"
-    log = folder / "supervise.log"
     run.mkdir(mode=0o700)
     command = [os.environ["SUPERVISE_BIN"], "--config", HERE / "workers.toml"]
-    with servers.running(command, log, {**os.environ, "RUNTIME_DIRECTORY": str(run)}, HERE) as process:
-        patience = time.monotonic() + SECONDS
-        while not (run / "gallery.sock").exists():
-            if process.poll() is not None or time.monotonic() > patience:
-                sys.exit(f"supervise does not start:\n{log.read_text(errors='replace')}")
-            time.sleep(0.05)
-        with front(folder, SUPERVISE_SOCKET=str(run / "gallery.sock")) as pids:
-            yield [process.pid, *pids]
-    if process.returncode != 0:
-        sys.exit(f"supervise ended with {process.returncode}:\n{log.read_text(errors='replace')}")
+    with started(command, folder / "supervise.log", {"RUNTIME_DIRECTORY": str(run)}) as process:
+        yield process
 
 
-def wait_for_front(process, log):
+@contextlib.contextmanager
+def started(command, log, environment):
+    """Until a front answers; it must end well."""
     from gallery.celery import app
 
-    patience = time.monotonic() + SECONDS
-    while not app.control.ping(timeout=0.5):
-        if process.poll() is not None or time.monotonic() > patience:
-            sys.exit(f"celery worker does not start:\n{log.read_text(errors='replace')}")
+    with servers.running(command, log, {**os.environ, **environment}, HERE) as process:
+        patience = time.monotonic() + SECONDS
+        while not app.control.ping(timeout=0.5):
+            if process.poll() is not None or time.monotonic() > patience:
+                sys.exit(f"{command[0]} does not start:\n{log.read_text(errors='replace')}")
+        yield process
+    if process.returncode != 0:
+        sys.exit(f"{command[0]} ended with {process.returncode}:\n{log.read_text(errors='replace')}")
 
 
-def show(started, title):
+def show(context, title):
     """Sends everything, and prints what comes of it; returns the facts that one would compare."""
     from gallery import tasks
     from gallery.celery import app
 
     print(f"\n{title}")
-    with started as pids:
-        watch = Watch(pids)
+    with context as process:
+        watch = Watch(process.pid)
         facts = {}
         pictures = [chain(tasks.paint.si(n), tasks.thumbnail.si(n)) for n in range(PICTURES)]
         done, seconds = result_of(chord(pictures)(tasks.album.s()), watch)

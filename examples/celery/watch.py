@@ -7,10 +7,10 @@ MB = 1 << 20
 
 
 class Watch:
-    """Of these processes and all that they have started."""
+    """Of this process and all that it has started."""
 
-    def __init__(self, pids):
-        self._pids = set(pids)
+    def __init__(self, pid):
+        self._pid = pid
         self.most = 0  # bytes; pages that several share count once
 
     def wait(self, result, seconds):
@@ -25,11 +25,11 @@ class Watch:
         return time.monotonic() - started
 
     def sample(self):
-        self.most = max(self.most, sum(map(proportional_memory, descendants(self._pids))))
+        self.most = max(self.most, sum(map(proportional_memory, descendants(self._pid))))
 
 
-def descendants(pids):
-    """With themselves."""
+def descendants(pid):
+    """With itself."""
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -37,10 +37,10 @@ def descendants(pids):
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-    found, before = set(pids), 0
+    found, before = {pid}, 0
     while len(found) != before:
         before = len(found)
-        found |= {pid for pid, parent in parents.items() if parent in found}
+        found |= {child for child, parent in parents.items() if parent in found}
     return found & set(parents)
 
 
