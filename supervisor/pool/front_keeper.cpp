@@ -236,13 +236,16 @@ void FrontKeeper::front_gone(FrontProcess& gone, const ExitVerdict& verdict) {
         hand_over_failed(gone, verdict);
         return;
     }
-    ++restarts_[std::string(supervise::name_of(verdict.cause))];
+    if (gone.pid() != 0) {
+        ++restarts_[std::string(supervise::name_of(verdict.cause))];
+    }
     error_ = std::string(served ? "its front died: " : "its front did not start: ") +
-             first_line(verdict.detail);
+             first_line(verdict.detail) +
+             (gone.shortage().empty() ? "" : " (" + gone.shortage() + ')');
     const TimePoint now = context_.clock->now();
     start_at_ = now + backoff_.after_death(settings_->restart, std::exchange(worked_, false),
                                            context_.random_share());
-    if (breaker_.death(settings_->restart, now)) {
+    if (gone.shortage().empty() && breaker_.death(settings_->restart, now)) {
         context_.logger.error("pool.degraded",
                               {{"pool", settings_->name},
                                {"deaths", settings_->restart.burst},

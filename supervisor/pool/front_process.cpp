@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "front_spec.hpp"
+#include "process/shortage.hpp"
 #include "recycle_policy.hpp"
 #include "worker_spec.hpp"
 
@@ -43,6 +44,7 @@ asio::awaitable<void> FrontProcess::run() {
         const Result<void> started = co_await start();
         if (!started) {
             start_failure_ = started.error().message();
+            shortage_ = shortage_of(started.error());
         } else {
             co_await process_.live(settings_->output);
         }

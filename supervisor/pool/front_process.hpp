@@ -53,6 +53,8 @@ class FrontProcess final : private PoolProcessOwner {
     State state() const { return state_; }
     unsigned incarnation() const { return incarnation_; }
     unsigned place() const { return place_; }
+    /// Why its launch failed, if the machine was short of something; else empty.
+    const std::string& shortage() const { return shortage_; }
     int pid() const { return process_.pid(); }
     const std::string& node() const { return node_; }  ///< "work@host"
     const MemorySample& memory() const { return memory_; }
@@ -79,7 +81,7 @@ class FrontProcess final : private PoolProcessOwner {
     std::string node_;
     State state_ = State::starting;
     std::optional<OwnAct> own_act_;
-    std::string start_failure_;
+    std::string start_failure_, shortage_;
     std::optional<std::uint64_t> memory_max_;
     TimePoint launched_at_{}, ready_at_{}, stop_asked_at_{}, channel_ended_at_{};
     MemorySample memory_, fresh_;

@@ -17,8 +17,8 @@ struct Life {
     int pid = 0;
     double ended_at = 0;  ///< seconds since the epoch
     double lasted_seconds = 0;
-    std::string how;     ///< "recycled", "died", "retired"
-    std::string reason;  ///< recycle reason or cause
+    std::string how;     ///< "recycled", "died", "retired", "not started"
+    std::string reason;  ///< recycle reason, cause, or "launch"
     std::string detail;  ///< the evidence, in words
     std::uint64_t jobs_done = 0;
     std::optional<JobId> job;  ///< lost with it

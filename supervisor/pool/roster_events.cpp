@@ -161,8 +161,9 @@ void Roster::write_life(const Worker& worker, const ExitVerdict& verdict, const 
     life.ended_at = wall_time();
     life.lasted_seconds = seconds(context_.clock->now() - record.launched_at);
     life.how = how;
-    life.reason = died || record.leave_reason.empty() ? std::string(name_of(verdict.cause))
-                                                      : record.leave_reason;
+    life.reason = died && !born                         ? "launch"
+                  : died || record.leave_reason.empty() ? std::string(name_of(verdict.cause))
+                                                        : record.leave_reason;
     life.detail = verdict.detail;
     life.jobs_done = record.jobs_done;
     if (lost != nullptr) {

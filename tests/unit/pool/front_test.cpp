@@ -1,6 +1,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 
 #include "pool/front_spec.hpp"
 #include "tests/unit/pool/front_stage.hpp"
@@ -111,6 +113,24 @@ TEST_CASE("fronts that die again and again without a task done degrade the pool"
     stage.pool().resume();
     stage.consumes(4);
     CHECK(stage.status().state == "running");
+}
+
+TEST_CASE("a front that the machine is too short for does not degrade the pool", "[pool][front]") {
+    FrontStage stage;
+    stage.settings.restart.burst = 2;
+    FakeWorker& front = stage.start_served();
+    stage.host().launch_failure = "/usr/bin/python3";
+    stage.host().launch_error = EAGAIN;
+    stage.dies(front, SIGKILL);
+    REQUIRE(stage.pass_until(60s, [&] { return stage.host().failed_launches == 4; }));
+    CHECK(stage.status().state == "running");
+    CHECK_THAT(stage.status().advice,
+               ContainsSubstring("its front did not start: exec /usr/bin/python3: Resource "
+                                 "temporarily unavailable (a limit of processes is reached"));
+    CHECK(stage.status().front_restarts == std::map<std::string, std::uint64_t>{{"signal", 1}});
+    stage.host().launch_failure.clear();
+    stage.consumes(6);
+    CHECK(stage.status().advice.empty());
 }
 
 TEST_CASE("a front whose tasks get done is no crash loop, however often it dies", "[pool][front]") {

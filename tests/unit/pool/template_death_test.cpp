@@ -31,6 +31,7 @@ TEST_CASE("when a template dies its forks fail, its workers live on, and another
                 [&] { return stage.logged("worker.not_started").size() == 2; });
     CHECK(stage.logged("worker.not_started")[0].fields.at("detail") ==
           "fork a worker: the template has gone");
+    CHECK(stage.logged("worker.not_started")[0].fields.at("reason") == "launch");
     CHECK(stage.logged("worker.died").empty());
     CHECK(stage.status().restarts.empty());
     CHECK(stage.logged("template.died").at(0).fields.at("forks") == "1");
