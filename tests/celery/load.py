@@ -53,9 +53,13 @@ class Load:
 
     def __init__(self, folder: Path, count: int, seconds: float = 0.005) -> None:
         self.path = folder / "marks"
-        self.path.touch()
         self.count = count
         self._seconds = seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """All of it may be sent again."""
+        self.path.write_bytes(b"")
         self._read = 0
         self._ended: set[int] = set()
 
@@ -64,7 +68,12 @@ class Load:
         with front.app.producer_or_acquire() as producer:
             for number in range(self.count):
                 front.app.send_task(
-                    "proj.marks", (number, self._seconds), ignore_result=True, producer=producer, queue=queue
+                    "proj.marks",
+                    (number, self._seconds),
+                    task_id=f"marks-{number}",
+                    ignore_result=True,
+                    producer=producer,
+                    queue=queue,
                 )
 
     def serve(self, front: Front) -> Front:
@@ -81,6 +90,10 @@ class Load:
         self._read += len(whole)
         self._ended.update(int(line.split()[1]) for line in whole.splitlines() if line.startswith(b"end"))
         return len(self._ended)
+
+    def missing(self) -> set[int]:
+        """Those that have not run to their end, when ended() was last asked."""
+        return set(range(self.count)) - self._ended
 
     def until_ended(self, front: Front, count: Optional[int] = None, timeout: float = 100) -> None:
         """All of them, or so many."""
