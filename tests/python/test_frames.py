@@ -54,7 +54,7 @@ def report_json(report: m.Report) -> dict[str, Any]:
 def message_json(message: m.Message) -> dict[str, Any]:
     fields = message._asdict()
     if isinstance(message, m.Hello):
-        fields["role"] = {1: "client", 2: "worker", 3: "template"}[message.role]
+        fields["role"] = {1: "client", 2: "worker", 3: "template", 4: "front"}[message.role]
     elif isinstance(message, m.Register):
         fields["tasks"] = [task._asdict() for task in message.tasks]
     elif isinstance(message, m.JobFrame):
