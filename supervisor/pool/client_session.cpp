@@ -239,8 +239,18 @@ void ClientSession::call(const ipc::Call& message, UniqueFd payload) {
     accepted.first_tag = message.tag;
     accepted.count = 1;
     accepted.first_id = std::get<JobId>(answer);
-    send(ipc::encode(accepted).bytes());
+    untold_.push_back(accepted);
     desk_.client_submitted();
+    const Job* const job = jobs_.find(accepted.first_id);
+    if (job == nullptr || job->state != JobState::running) {
+        tell_accepted();
+    }
+}
+
+void ClientSession::tell_accepted() {
+    for (const ipc::Accepted& accepted : std::exchange(untold_, {})) {
+        send(ipc::encode(accepted).bytes());
+    }
 }
 
 void ClientSession::tell_size() {
@@ -316,6 +326,7 @@ void ClientSession::send(std::string_view frame, UniqueFd descriptor) {
     if (phase_ == Phase::closed) {
         return;
     }
+    tell_accepted();
     if (out_.empty() && channel_.send(frame, descriptor.get()) != ipc::Channel::SendStatus::full) {
         moved_at_ = clock_.now();
         return;
@@ -354,6 +365,7 @@ bool ClientSession::hung_up() {
 }
 
 void ClientSession::check(TimePoint now) {
+    tell_accepted();
     if (phase_ == Phase::hello && now - opened_at_ > hello_time) {
         close(ipc::Refusal::no_hello, "no HELLO came within 10 s");
     } else if (phase_ == Phase::waiting && hung_up()) {

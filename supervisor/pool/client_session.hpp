@@ -67,6 +67,7 @@ class ClientSession final : public Submitter {
     bool greet(const ipc::Message& message);
     void submit(const ipc::Submit& message);
     void call(const ipc::Call& message, UniqueFd payload);
+    void tell_accepted();
     void refuse(std::uint32_t first_tag, std::size_t count, const Rejection& rejection);
     void send(std::string_view frame, UniqueFd descriptor = UniqueFd());
     bool hung_up();
@@ -90,6 +91,10 @@ class ClientSession final : public Submitter {
     std::deque<Outgoing> out_;  ///< frames that the kernel had no room for
     std::size_t out_bytes_ = 0;
     boost::asio::steady_timer out_changed_;  ///< never expires; cancelled when out_ has changed
+
+    /// Of calls that a worker has been handed at once: they wait for its BEGUN, so that the client
+    /// wakes up once for both. Any other frame takes them along, too, and so does check().
+    std::vector<ipc::Accepted> untold_;
 
     struct Entry {
         JobId id;

@@ -1,89 +1,10 @@
-#include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "tests/unit/pool/stage.hpp"
+#include "tests/unit/pool/client.hpp"
 
 using namespace supervise;
 using namespace supervise::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-const std::string no_args(1, '\0');
-
-/// A connection to the stage's pool, as a client has it.
-class Client {
-  public:
-    explicit Client(Stage& stage)
-        : stage_(stage), channel_(stage.loop().get_executor(), stage.connect()) {}
-
-    ipc::Channel::SendStatus send(const ipc::Message& message, int descriptor = -1) {
-        return channel_.send(ipc::encode(message).bytes(), descriptor);
-    }
-    void send_bytes(const std::string& bytes) {
-        REQUIRE(::send(channel_.native_handle(), bytes.data(), bytes.size(), 0) ==
-                static_cast<ssize_t>(bytes.size()));
-    }
-    void greet() {
-        send(ipc::Hello{});
-        CHECK(next<ipc::Welcome>().pool == "p");
-    }
-    void submit(unsigned count, const char* task = "app.work", std::uint32_t first_tag = 0) {
-        ipc::Submit message;
-        message.task = task;
-        message.first_tag = first_tag;
-        message.jobs.assign(count, no_args);
-        send(message);
-    }
-    void cancel(JobId id, bool terminate = false) { send(ipc::Cancel{terminate, {id}}); }
-
-    /// Waits for the next message, which must be an M; it points into a buffer until the next call.
-    template <class M>
-    M next() {
-        std::optional<M> found;
-        stage_.until("a message to a client", [&] {
-            received_ = channel_.receive();
-            if (received_.status == ipc::Channel::Received::Status::closed) {
-                throw std::runtime_error("the pool has closed a client's connection");
-            }
-            return received_.status == ipc::Channel::Received::Status::frame;
-        });
-        const auto decoded = ipc::decode(received_.frame);
-        return std::get<M>(std::get<ipc::Message>(decoded));
-    }
-    bool hears_nothing() {
-        stage_.turn();
-        return channel_.receive().status == ipc::Channel::Received::Status::none;
-    }
-    /// Reads until the pool's end of the connection; how many frames that were.
-    std::size_t frames_to_the_end() {
-        std::size_t frames = 0;
-        stage_.until("the end of a client's connection", [&] {
-            for (;;) {
-                const auto status = channel_.receive().status;
-                if (status != ipc::Channel::Received::Status::frame) {
-                    return status == ipc::Channel::Received::Status::closed;
-                }
-                ++frames;
-            }
-        });
-        return frames;
-    }
-    /// CLOSE with this reason, and nothing after it.
-    void is_closed_for(ipc::Refusal reason) {
-        CHECK(next<ipc::Close>().reason == reason);
-        CHECK(frames_to_the_end() == 0);
-    }
-    void leave() { channel_.close(); }
-
-  private:
-    Stage& stage_;
-    ipc::Channel channel_;
-    ipc::Channel::Received received_;
-};
-
-}  // namespace
 
 TEST_CASE("a client is welcomed when the pool knows its tasks, not before", "[pool][client]") {
     Stage stage;
@@ -412,31 +333,6 @@ TEST_CASE("a job that is revoked with its worker is lost, whether it had begun o
     stage.does_a_job(stage.ready(1, 2));
 }
 
-TEST_CASE("a payload job is refused where workers take none", "[pool][client]") {
-    Stage stage;
-    stage.start_ready();
-    Client client(stage);
-    client.greet();
-    const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    ipc::Call message;
-    message.tag = 9;
-    message.task = "app.work";
-    message.key = "a-key";
-    client.send(message, null.get());
-    const auto refused = client.next<ipc::Refused>();
-    CHECK(refused.reason == ipc::Refusal::not_permitted);
-    CHECK(refused.first_tag == 9);
-    CHECK(refused.count == 1);
-    CHECK(stage.status().jobs.queued + stage.status().jobs.running == 0);
-    SECTION("a descriptor that is not announced ends the connection") {
-        ipc::Submit submit;
-        submit.task = "app.work";
-        submit.jobs = {no_args};
-        client.send(submit, null.get());
-        client.is_closed_for(ipc::Refusal::bad_frame);
-    }
-}
-
 TEST_CASE("a connection over jobs.max_clients is refused with the number", "[pool][client]") {
     Stage stage;
     stage.settings.jobs.max_clients = 1;
@@ -467,17 +363,4 @@ TEST_CASE("the socket is for all when other users may submit, and ours alone els
     stage.pool().apply(stage.settings);
     CHECK(mode() == 0666);
     CHECK(uids_of({"0", "root", "nobody-of-that-name"}) == std::vector<uid_t>{0, 0});
-}
-
-TEST_CASE("a client of a Celery pool is told how many tasks it runs at a time", "[pool][client]") {
-    Stage stage(2);
-    stage.settings.kind = PoolKind::celery;
-    stage.start_ready();
-    Client client(stage);
-    client.greet();
-    CHECK(client.next<ipc::Size>().workers == 2);
-    stage.pool().scale(5).value();
-    CHECK(client.next<ipc::Size>().workers == 5);
-    stage.pool().scale(5).value();
-    CHECK(client.hears_nothing());
 }
