@@ -13,6 +13,7 @@ import pytest
 from brokers import Rabbitmq, has_rabbitmq, rabbitmq
 from celery_front import Front
 from load import SOURCE, Load
+from test_setups import Running
 
 Make = Callable[..., Front]
 
@@ -137,6 +138,30 @@ def test_what_a_killed_front_held_is_run_again_by_the_next(make_front: Make, bro
     assert [note for note in front.notes() if note.startswith("ends")] == []
     assert fronts[1].stop() == 0
     assert waiting(broker) == 0
+
+
+def test_one_of_two_fronts_of_a_supervise_is_killed(
+    make_front: Make, broker: Rabbitmq, tmp_path: Path
+) -> None:
+    """The other goes on, and takes over what had not been acknowledged."""
+    load = Load(tmp_path, 600)
+    killed, other = (load.serve(make_front(SOURCE, broker=broker.url())) for _ in range(2))
+    running = Running(killed, Path(killed.environment["TMPDIR"]), preload=True)
+    running.start()
+    try:
+        load.send(other)
+        for front, name in ((killed, "killed@%h"), (other, "other@%h")):
+            front.start("-c", "2", "-n", name, SUPERVISE_SOCKET=str(running.socket), ready=False)
+        load.until_ended(other, 200)
+        killed.until(lambda: "received" in killed.log(), "it to work, too")
+        killed.signal(signal.SIGKILL)
+        killed.wait()
+        load.until_ended(other)
+        assert other.stop() == 0
+    finally:
+        running.stop()
+    assert waiting(broker) == 0
+    assert len(load.repeated()) <= 2 * 4 + 2  # what it held
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
