@@ -258,7 +258,14 @@ if open("/proc/self/cmdline").read().find("supervise: ") == 0:  # the template's
 def test_no_program_is_a_clear_error(make_front: Make) -> None:
     front = make_front().start(ready=False, SUPERVISE_BIN="/nowhere/supervise")
     front.wait()
-    assert "/nowhere/supervise cannot be started" in front.log()
+    assert "/nowhere/supervise cannot be started: No such file or directory ($SUPERVISE_BIN)" in front.log()
+
+
+def test_another_program_of_that_name_is_a_clear_error(make_front: Make) -> None:
+    front = make_front().start(ready=False, SUPERVISE_BIN="/bin/false")
+    front.wait()
+    assert "/bin/false ended with exit code 1 before its workers were ready" in front.log()
+    assert "name the right one in $SUPERVISE_BIN" in front.log()
 
 
 def test_late_tasks_one_at_a_time_are_not_slow(make_front: Make) -> None:
