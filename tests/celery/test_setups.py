@@ -122,6 +122,20 @@ def test_what_runs_when_a_cold_front_leaves_a_supervise_that_stays(attached: tup
     assert one.get(timeout=60) == "one"
 
 
+def test_workers_have_the_applications_own_variables(make_front: Make) -> None:
+    """It may be a client of another supervise. What is meant for the supervisor alone, they have not."""
+    source = """
+@app.task
+def variables():
+    return {name: value for name, value in os.environ.items() if name.startswith("SUPERVISE_")}
+"""
+    front = make_front(source).start("-c", "1", SUPERVISE_OF_OTHERS="/run/others.sock", SUPERVISE_TIER="D")
+    found = front.get("variables")
+    assert found["SUPERVISE_OF_OTHERS"] == "/run/others.sock"
+    assert found["SUPERVISE_POOL"] == "celery"
+    assert not {"SUPERVISE_TIER", "SUPERVISE_PYTHON_PACKAGE"} & set(found)
+
+
 def test_workers_that_are_spawned(make_front: Make) -> None:
     source = 'app.conf.supervise_config["pool"] = {"preload": False}\n'
     front = make_front(source).start("-c", "2", "--max-tasks-per-child", "3")
