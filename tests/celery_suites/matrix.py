@@ -31,7 +31,7 @@ QUICK = (usual(OLDEST), usual(NEWEST))
 # Where a worker with a pool runs tasks; the other files test Celery's other parts.
 _FILES = ("test_canvas", "test_tasks", "test_inspect", "test_redis_backend", "test_worker", "test_security")
 
-# Each waits for longer than ten seconds.
+# Each takes longer than ten seconds, or, on a busy machine, a time-out.
 _LONG = (
     "test_chain_error_handler_with_eta",
     "test_chain_to_a_chord_with_large_header",
@@ -43,6 +43,8 @@ _LONG = (
     "test_generator",
     "test_large_group",
     "test_large_header",
+    "test_multiprocess_producer",
+    "test_multithread_producer",
     "test_nested_chord_header_link_error",
     "test_redis_subscribed_channels_leak",
     "test_retry",
