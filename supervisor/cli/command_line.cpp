@@ -65,8 +65,7 @@ Parser::Parser() {
     app_.fallthrough();
     app_.add_option("--config", line_.config, "the config file")->option_text("FILE");
     app_.add_option("--lifeline", line_.lifeline,
-                    "kill all workers and end when this descriptor, a pipe's reading end, reads "
-                    "end of file")
+                    "kill the workers and end when this pipe's end reads end of file")
         ->option_text("FD")
         ->check(CLI::Range(0, 1 << 20));
     app_.add_option("--runtime-dir", line_.runtime_dir, "where the supervisor's sockets are")
@@ -202,6 +201,14 @@ void Parser::finish() {
     if (needs_config && line_.config.empty()) {
         throw CLI::ValidationError(chosen == nullptr ? "name a command, or a config file to run"
                                                      : "name a config file");
+    }
+    if (needs_config && !line_.runtime_dir.empty()) {
+        throw CLI::ValidationError(
+            "--runtime-dir says where a running supervisor is; a new one takes runtime_dir of "
+            "[supervisor] in its config file");
+    }
+    if (line_.lifeline && line_.command != Command::run) {
+        throw CLI::ValidationError("--lifeline is for run");
     }
     if (watch_->count() > 0) {
         const double seconds = watch_seconds_.empty() ? 2.0 : watch_->as<double>();

@@ -56,6 +56,15 @@ TEST_CASE("the runtime directory may stand before or behind the command", "[cli]
     CHECK(good({"status", "--runtime-dir", "/r"}).runtime_dir == "/r");
 }
 
+TEST_CASE("an option of another command is a usage error, not ignored", "[cli]") {
+    CHECK_THAT(usage_error({"--config", "w.toml", "--runtime-dir", "/r"}),
+               ContainsSubstring("takes runtime_dir"));
+    CHECK_THAT(usage_error({"check", "w.toml", "--runtime-dir", "/r"}),
+               ContainsSubstring("takes runtime_dir"));
+    CHECK_THAT(usage_error({"status", "--lifeline", "3"}),
+               ContainsSubstring("--lifeline is for run"));
+}
+
 TEST_CASE("status has its kinds", "[cli]") {
     CHECK_FALSE(good({"status"}).watch);
     CHECK(good({"status", "--json"}).json);
