@@ -53,6 +53,11 @@ class Result:
     def tests(self, column: str) -> list[str]:
         return [test for test, found in self.columns.items() if found == column]
 
+    def says_something(self) -> bool:
+        """Not when prefork fails most tests: then something is wrong with the environment."""
+        ran = len(self.columns) - self.count(BOTH_SKIPPED)
+        return (self.count(BOTH_PASSED) + self.count(ONLY_PREFORK)) * 2 > ran or not ran
+
     def differences(self) -> list[str]:
         """What prefork passed and ours did not, both times."""
         return [test for test in self.tests(ONLY_PREFORK) if self.repeated.get(test) == ONLY_PREFORK]

@@ -18,6 +18,8 @@ def run_quick(expression: str | None) -> Tally:
             print(error, flush=True)
             tally.fails(f"Celery {row}: its suite could not be run")
             continue
+        if not result.says_something():
+            tally.fails(f"Celery {row}: prefork, too, fails most tests")
         unexplained = result.unexplained(explained)
         for test in unexplained:
             tally.fails(f"Celery {row}: {test}")

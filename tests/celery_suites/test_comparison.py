@@ -52,6 +52,13 @@ def test_a_difference_is_one_that_showed_twice() -> None:
     assert table([result]).split("\n")[1].split() == "5.7.0 redis embedded 1 0 2 0 0 0".split()
 
 
+def test_a_run_in_which_prefork_fails_says_nothing() -> None:
+    assert Result("x", {"a": BOTH_PASSED, "b": ONLY_PREFORK, "c": BOTH_FAILED}).says_something()
+    assert Result("x", {"a": BOTH_PASSED, "b": BOTH_SKIPPED}).says_something()
+    assert not Result("x", {"a": BOTH_PASSED, "b": BOTH_FAILED}).says_something()
+    assert Result("x", {}).says_something()  # -k has chosen none
+
+
 def test_the_worst_of_a_test_counts(tmp_path: Path) -> None:
     def note(test: str, phase: str, outcome: str) -> str:
         text = "" if outcome == "passed" else f"why it {outcome}"
