@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import kombu
 import pytest
 from brokers import Redis
 from celery_front import BINARY
@@ -115,6 +117,25 @@ def test_a_second_front_takes_over_while_the_first_finishes_what_it_holds(make: 
     assert served.status()["front_restarts"] == {}
 
 
+def test_what_the_first_has_not_begun_goes_to_the_second_at_once(make: Make) -> None:
+    served = make().serve()
+    (stays, _), (goes, _) = served.hold("stays"), served.hold("goes")
+    waiting = [served.send("add", number, 1) for number in range(3)]
+    later = served.send("add", 10, 1, countdown=10)
+    served.until(lambda: len(re.findall("proj.add.* received", served.log())) == 4, "the first to have all")
+    served.supervise_says("recycle", "work", "--front")
+    served.wait_for_front(2)
+    served.until(lambda: len(re.findall("proj.add.* received", served.log())) == 8, "the second to have them")
+    served.release("goes")
+    assert [result.get(timeout=60) for result in waiting] == [1, 2, 3]
+    assert later.get(timeout=60) == 11
+    assert goes.get(timeout=60) == "goes"
+    assert [front["state"] for front in served.fronts()] == ["ready", "stopping"]
+    served.release("stays")
+    assert stays.get(timeout=60) == "stays"
+    served.until(lambda: len(served.fronts()) == 1, "the first to go")
+
+
 def test_a_front_that_grows_is_replaced_and_no_task_is_lost_or_done_twice(make: Make) -> None:
     served = make(GROWS, front={"memory": {"max_rss": "150M"}}).serve()
     results = [served.send("count", number, 1) for number in range(300)]
@@ -164,6 +185,9 @@ def test_the_present_front_goes_on_where_the_next_one_fails(make: Make) -> None:
     assert served.status()["advice"] == ""
 
 
+@pytest.mark.skipif(
+    kombu.VERSION < (5, 3), reason="forgets to read when a connection that never came about is collected"
+)
 def test_a_broker_that_comes_later_is_waited_for(make: Make, tmp_path: Path) -> None:
     folder = tmp_path / "late"
     folder.mkdir()
@@ -189,7 +213,7 @@ def test_a_drain_lets_what_runs_end_and_takes_no_more(make: Make) -> None:
     served.signal(signal.SIGTERM)
     served.until(lambda: "pool.stopping" in served.log(), "the drain")
     served.until(lambda: served.fronts()[0]["state"] == "stopping", "the front to stop")
-    served.until(lambda: "Warm shutdown" in served.log(), "Celery to stop")
+    served.until(lambda: "Canceling queue celery" in served.log(), "Celery to stop consuming")
     served.release("held")
     assert served.wait() == 0
     assert held.get(timeout=60) == "held"

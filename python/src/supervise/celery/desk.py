@@ -82,6 +82,11 @@ class Desk:
         with self._lock:
             return {number: job.key for number, job in self._open.items()}
 
+    def held(self) -> list[str]:
+        """Celery's ids of the tasks that supervise has been sent."""
+        with self._lock:
+            return [job.key for job in [*self._sent.values(), *self._open.values()]]
+
     def submit(self, job: Job) -> None:
         with self._lock:
             job.waits = bool(self._waiting) or not self._has_room()

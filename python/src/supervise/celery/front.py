@@ -20,6 +20,7 @@ from supervise import _leave, _start
 from supervise.celery import application
 
 _POOL = "supervise"  # as -P knows it
+_BEGIN_SECONDS = 5.0  # for the event loop to turn
 _LAST_SECONDS = 20.0  # for a warm shutdown, once supervise is gone
 
 
@@ -43,8 +44,9 @@ def _prepare(channel: socket.socket, app: str) -> None:
     from celery import signals
 
     def tell(sender: Any, **_: Any) -> None:
-        channel.send(frames.frame(frames.READY))
         sender.pool.follow(sender)
+        _retreat_on_sigterm(sender.pool)
+        channel.send(frames.frame(frames.READY))
 
     signals.worker_ready.connect(tell, weak=False)
     threading.Thread(target=_end_with, args=[channel], name="supervise-front", daemon=True).start()
@@ -62,11 +64,38 @@ def _load(app: str) -> None:
     worker.install_worker_restart_handler = _end_on_hangup
 
 
+def _retreat_on_sigterm(pool: Any) -> None:
+    """Celery's own, a warm shutdown, follows at a second one, where there is no event loop, and where that
+    stands still since there is no broker."""
+    celerys = signal.getsignal(signal.SIGTERM)
+
+    def on_sigterm(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, celerys)
+        retreat = pool.retreat()
+        if retreat is None:
+            _terminate()
+            return
+
+        def look() -> None:
+            if not retreat.begun:
+                _terminate()
+
+        timer = threading.Timer(_BEGIN_SECONDS, look)
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _end_on_hangup(worker: Any, sig: str = "SIGHUP") -> None:
     """In place of Celery's handler, which runs the program again: starting is up to supervise."""
     from celery import platforms
 
-    platforms.signals[sig] = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    platforms.signals[sig] = lambda *_: _terminate()
 
 
 def _end_with(channel: socket.socket) -> None:
@@ -76,6 +105,6 @@ def _end_with(channel: socket.socket) -> None:
             pass
     except OSError:
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    _terminate()
     time.sleep(_LAST_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -23,6 +23,10 @@ from supervise.celery.connection import Connection
 
 _log = logging.getLogger("celery.pool")
 
+# Older hubs run what callbacks leave behind, acknowledgements say, at their next wake-up only, which may
+# be seconds away.
+_HUB_SLEEPS = KOMBU_VERSION < (5, 3)
+
 
 class HubLoop:
     """In the hub's thread, which is the main one. A hub forgets everything when the broker's
@@ -34,7 +38,7 @@ class HubLoop:
         self._connection: Optional[Connection] = None
         self._writer = -1  # a second descriptor: the hub cannot have one for reading and for writing
         self._writing = False
-        self._poker = _Poker() if KOMBU_VERSION < (5, 3) else None
+        self._poker = _Poker()
         self._timers: dict[object, tuple[float, Callable[[], object]]] = {}
         self._stopped = threading.Event()
         if CELERY_VERSION < (5, 3):
@@ -46,8 +50,7 @@ class HubLoop:
         self._writing = False
         if self._connection is not None:
             hub.add_reader(self._connection.fileno(), self._ready)
-        if self._poker is not None:
-            hub.add_reader(self._poker.reader, self._poker.drain)
+        hub.add_reader(self._poker.reader, self._poker.drain)
         for key, (when, function) in list(self._timers.items()):
             self._arm(key, when - time.monotonic(), function)
         self.update()
@@ -83,6 +86,12 @@ class HubLoop:
         else:
             self._hub.remove(self._writer)
 
+    def soon(self, function: Callable[[], object]) -> None:
+        """Also from a signal's handler, which the hub sleeps on through."""
+        if self._hub is not None:
+            self._hub.call_soon(function)
+            self._poker.poke()
+
     def later(self, seconds: float, function: Callable[[], object]) -> None:
         key = object()
         self._timers[key] = (time.monotonic() + seconds, function)
@@ -99,7 +108,7 @@ class HubLoop:
     def _ready(self) -> None:
         self._turn()
         self.update()
-        if self._poker is not None:
+        if _HUB_SLEEPS:
             self._poker.poke()
 
     def stop(self) -> None:
@@ -109,8 +118,7 @@ class HubLoop:
 
 
 class _Poker:
-    """Older hubs run what callbacks leave behind, acknowledgements say, at their next wake-up only,
-    which may be seconds away. This wakes them."""
+    """Wakes whoever polls it."""
 
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -24,6 +24,7 @@ from supervise.celery.loops import HubLoop
 from supervise.celery.losses import Losses
 from supervise.celery.payload import Call
 from supervise.celery.private_supervise import PrivateSupervise, Wishes
+from supervise.celery.retreat import Retreat
 
 _MAX_WORKER_LOSSES = 3
 _SIGTERM = 15
@@ -176,6 +177,16 @@ class TaskPool(BasePool):  # type: ignore[misc]
         """From now on this pool is as large as supervise's, and Celery fetches accordingly."""
         self._consumer = consumer
         self._fit()
+
+    def retreat(self) -> Optional[Retreat]:
+        """Begins the front's way out, also in a signal's handler. None where there is none but Celery's."""
+        desk, link, semaphore = self._desk, self._link, self.options.get("semaphore")
+        if self._consumer is None or desk is None or link is None or not isinstance(link.loop, HubLoop):
+            return None
+        forget_waiting = semaphore.clear if semaphore is not None else lambda: None
+        retreat = Retreat(self._consumer, desk, link.loop, forget_waiting)
+        link.loop.soon(retreat.begin)
+        return retreat
 
     def _fit(self) -> None:
         if self._consumer is None or self._desk is None or not self._desk.pool_size:

@@ -1,0 +1,74 @@
+"""How a front leaves while another one is there: it stops consuming, hands back at once what it has
+not begun, and shuts down when the rest has ended.
+
+Celery's own warm shutdown leaves the event loop first: then messages that were prefetched, and one that
+is on its way, stay with it until its last task has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from celery.worker import state as worker_state
+from celery.worker.request import Request
+
+from supervise.celery.desk import Desk
+from supervise.celery.loops import HubLoop
+
+_LOOK_SECONDS = 0.1
+_QUIET_SECONDS = 2.5  # a read that is under way in the broker ends within one or two
+
+
+class Retreat:
+    """begin() runs in the event loop, which goes on."""
+
+    def __init__(
+        self, consumer: Any, desk: Desk, loop: HubLoop, forget_waiting: Callable[[], object]
+    ) -> None:
+        self._consumer = consumer
+        self._desk = desk
+        self._loop = loop
+        self._forget_waiting = forget_waiting
+        self._since = 0.0
+
+    def begin(self) -> None:
+        self.begun = True
+        self._since = time.monotonic()
+        for queue in list(self._consumer.app.amqp.queues.consume_from):
+            self._consumer.cancel_task_queue(queue)
+        self._desk.close()
+        self._look()
+
+    def _look(self) -> None:
+        self._hand_back()
+        if self._desk.busy or time.monotonic() - self._since < _QUIET_SECONDS:
+            self._loop.later(_LOOK_SECONDS, self._look)
+        else:
+            worker_state.should_stop = 0
+
+    def _hand_back(self) -> None:
+        self._forget_waiting()
+        held = set(self._desk.held())
+        for request in [*self._reserved(), *self._scheduled(), *self._limited()]:
+            if request.id not in held and request not in worker_state.active_requests:
+                request.reject(requeue=True)
+                worker_state.task_ready(request)
+
+    def _reserved(self) -> list[Any]:
+        return list(worker_state.reserved_requests)
+
+    def _scheduled(self) -> Iterator[Any]:
+        """With an ETA. `inspect scheduled` finds them so."""
+        for waiting in list(self._consumer.timer.schedule.queue):
+            arguments = getattr(waiting.entry, "args", None)
+            if arguments and isinstance(arguments[0], Request):
+                waiting.entry.cancel()
+                yield arguments[0]
+
+    def _limited(self) -> Iterator[Any]:
+        """That wait for their rate limit."""
+        for bucket in self._consumer.task_buckets.values():
+            while bucket is not None and bucket.contents:
+                yield bucket.contents.popleft()[0]
