@@ -289,6 +289,25 @@ def test_one_thread_does_not_overtake_another(attached: Attached, monkeypatch: p
     assert attached.told == [("accepted", "t1"), ("success", "t1")]
 
 
+def test_a_signals_handler_may_drain_in_the_middle_of_a_frame(
+    attached: Attached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = attached.pool._desk
+    assert desk is not None
+    accept, signals = desk._accepted, [attached.pool.stop]
+
+    def accept_interrupted(message: m.Accepted) -> None:
+        if signals:
+            signals.pop()()
+        accept(message)
+
+    monkeypatch.setattr(desk, "_accepted", accept_interrupted)
+    attached.begin(1)
+    attached.supervise.done(1)
+    attached.turn_until(2)
+    assert attached.told == [("accepted", "t1"), ("success", "t1")]
+
+
 def test_a_ping_is_answered(attached: Attached) -> None:
     attached.supervise.send(frames.frame(frames.PING, frames.U64.pack(7)))
     attached.begin(1)

@@ -56,6 +56,7 @@ class Desk:
         self._sent: dict[int, Job] = {}  # by tag: neither accepted nor refused yet
         self._open: dict[int, Job] = {}  # by supervise's number
         self._next_tag = 1
+        self._interrupted: Optional[Incoming] = None
 
     # --- what the pool asks
 
@@ -232,12 +233,18 @@ class Desk:
     def _read(self) -> None:
         for _ in range(_FRAMES_A_TURN):
             with self._lock:
-                incoming = None if self._connection is None else self._connection.receive()
-            if incoming is None:
-                return
+                incoming = self._interrupted
+                if incoming is None and self._connection is not None:
+                    incoming = self._connection.receive()
+                if incoming is None:
+                    return
+                # What follows is not understood without this one, and a signal's handler that drains
+                # may come back here before it is dealt with. Twice does no harm.
+                self._interrupted = incoming if isinstance(incoming.message, messages.Accepted) else None
             try:
                 self._take(incoming)
             finally:
+                self._interrupted = None
                 if incoming.descriptor is not None:
                     os.close(incoming.descriptor)
 
@@ -273,11 +280,12 @@ class Desk:
 
     def _accepted(self, message: messages.Accepted) -> None:
         with self._lock:
-            job = self._sent.pop(message.first_tag, None)
+            job = self._sent.get(message.first_tag)
             if job is None:
                 return
             job.id = message.first_id
             self._open[job.id] = job
+            self._sent.pop(message.first_tag, None)
             if job.dropped:
                 self._cancel(job, terminate=self._cancelling)
             elif job.signal is not None and self._connection is not None:
