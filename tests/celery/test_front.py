@@ -117,8 +117,12 @@ def test_a_second_front_takes_over_while_the_first_finishes_what_it_holds(make: 
     assert served.status()["front_restarts"] == {}
 
 
-def test_what_the_first_has_not_begun_goes_to_the_second_at_once(make: Make) -> None:
-    served = make().serve()
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_what_the_first_has_not_begun_goes_to_the_second_at_once(
+    make: Make, broker: str, request: pytest.FixtureRequest
+) -> None:
+    url = "" if broker == "redis" else request.getfixturevalue("rabbitmq_server").url()
+    served = make(broker=url).serve()
     (stays, _), (goes, _) = served.hold("stays"), served.hold("goes")
     waiting = [served.send("add", number, 1) for number in range(3)]
     later = served.send("add", 10, 1, countdown=10)
