@@ -61,6 +61,10 @@ class Environment:
         self._fetch_suite()
         stamp.write_text(json.dumps(wanted))
 
+    def starts_workers(self, file: str) -> bool:
+        """Whether the tests of this file of the suite start workers of their own."""
+        return "start_worker(" in (self.suite / file).read_text()
+
     def _fetch_suite(self) -> None:
         sources = self.folder / "source"
         only_source = ("--no-deps", "--no-binary", ":all:", "--no-build-isolation")

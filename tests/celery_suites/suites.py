@@ -55,20 +55,32 @@ def run_pools(
     """All lanes of both pools at the same time, so that both have the same machine."""
     home = environment.folder / "runs" / f"{row.broker}-{row.worker}-{name}"
     home.mkdir(parents=True, exist_ok=True)
-    count = min(most_lanes, len(tests))
+    shares = _shares(environment, tests, most_lanes)
     with ExitStack() as stack:
         rabbitmq = None
         if row.broker == "rabbitmq":
-            rabbitmq = stack.enter_context(Rabbitmq(home, hosts=len(POOLS) * count))
+            rabbitmq = stack.enter_context(Rabbitmq(home, hosts=len(POOLS) * len(shares)))
         lanes = []
-        for number in range(count):
+        for number, share in enumerate(shares):
             for pool in POOLS:
                 url = rabbitmq.take_url() if rabbitmq else ""
                 folder = home / f"{pool}-{number}"
-                lanes.append(Lane(environment, pool, row.worker, tests[number::count], folder, url))
+                lanes.append(Lane(environment, pool, row.worker, share, folder, url))
         with ThreadPoolExecutor(max(len(lanes), 1)) as threads:
             list(threads.map(Lane.run, lanes))
     outcomes: dict[str, Outcomes] = {pool: {} for pool in POOLS}
     for lane in lanes:
         outcomes[lane.pool].update(lane.outcomes)
     return {pool: {test: outcomes[pool][test] for test in tests} for pool in POOLS}
+
+
+def _shares(environment: Environment, tests: list[str], most: int) -> list[list[str]]:
+    """The tests of each lane. Files that start workers of their own, in one process with the suite's
+    worker, would stop that: each has a lane to itself."""
+    files: dict[str, list[str]] = {}
+    for test in tests:
+        files.setdefault(test.partition("::")[0], []).append(test)
+    alone = [tests for file, tests in files.items() if environment.starts_workers(file)]
+    shared = [test for file, tests in files.items() if tests not in alone for test in tests]
+    count = min(most, len(shared))
+    return alone + [shared[number::count] for number in range(count)]
