@@ -78,7 +78,7 @@ class Lane:
 def run_pytest(environment: Environment, log: Path, words: Iterable[str], **variables: str) -> int:
     command: list[str | Path] = [environment.python, "-m", "pytest", "-c", INSIDE / "pytest.ini"]
     command += ["--rootdir", environment.suite, "-p", "celery.contrib.pytest", "-p", "suite_plugin"]
-    command += ["-q", "--tb=short", "-ra", f"--timeout={TEST_SECONDS}", "--timeout-method=signal", *words]
+    command += ["-q", "--tb=native", "-ra", f"--timeout={TEST_SECONDS}", "--timeout-method=signal", *words]
     path = [environment.suite, INSIDE, TOP / "python/src"]
     variables = {
         "PYTHONPATH": os.pathsep.join(map(str, path)),
@@ -116,7 +116,7 @@ def read_report(path: Path) -> dict[str, Outcome]:
         outcome.seconds += note["seconds"]
         state = note["outcome"]
         worse = state == "failed" or (state in ("skipped", "xfailed") and outcome.state != "failed")
-        if worse or (note["phase"] == "call" and outcome.state == "lost"):
+        if worse or (note["phase"] == "call" and not note["part"] and outcome.state == "lost"):
             outcome.state = state
             outcome.text = outcome.text or note["text"]
     return outcomes

@@ -60,18 +60,20 @@ def test_a_run_in_which_prefork_fails_says_nothing() -> None:
 
 
 def test_the_worst_of_a_test_counts(tmp_path: Path) -> None:
-    def note(test: str, phase: str, outcome: str) -> str:
-        text = "" if outcome == "passed" else f"why it {outcome}"
-        return json.dumps({"test": test, "phase": phase, "outcome": outcome, "seconds": 1, "text": text})
+    def note(test: str, phase: str, outcome: str, part: bool = False) -> str:
+        fields = {"test": test, "phase": phase, "outcome": outcome, "part": part, "seconds": 1}
+        return json.dumps({**fields, "text": "" if outcome == "passed" else f"why it {outcome}"})
 
     lines = [
         json.dumps({"test": "good"}),
         *(note("good", phase, "passed") for phase in ("setup", "call", "teardown")),
-        *(note("bad", "call", outcome) for outcome in ("failed", "passed")),  # a subtest's, and the test's
+        note("bad", "call", "failed", part=True),
+        note("bad", "call", "passed"),
         *(note("late", phase, outcome) for phase, outcome in (("call", "passed"), ("teardown", "failed"))),
         *(note("away", phase, outcome) for phase, outcome in (("setup", "skipped"), ("teardown", "passed"))),
         *(note("known", phase, outcome) for phase, outcome in (("call", "xfailed"), ("teardown", "passed"))),
         note("killed", "setup", "passed"),
+        note("killed", "call", "passed", part=True),
     ]
     (tmp_path / "report").write_text("\n".join(lines))
     outcomes = read_report(tmp_path / "report")

@@ -35,6 +35,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _start_embedded = testing_worker.start_worker
 _app: dict[str, Any] = {}
 _libc = ctypes.CDLL(None)
+_stderr = os.dup(2)  # before pytest captures it
 
 
 class ExternalWorker:
@@ -143,7 +144,7 @@ _watchdog = threading.Timer(0, print)  # of the test that runs
 
 
 def _give_up() -> None:
-    faulthandler.dump_traceback(sys.__stderr__)
+    faulthandler.dump_traceback(_stderr)
     _end_all()
 
 
@@ -167,6 +168,7 @@ def pytest_runtest_logreport(report: Any) -> None:
         test=report.nodeid,
         phase=report.when,
         outcome=outcome,
+        part=hasattr(report, "context"),  # of a subtest
         seconds=round(report.duration, 3),
         text=text[-_TEXT:],
     )
