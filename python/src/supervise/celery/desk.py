@@ -171,8 +171,8 @@ class Desk:
             self._next_tag = self._next_tag % (_TAGS - 1) + 1
             frame = frames.call(
                 job.tag,
-                frames.head_of(frames.clean(job.task), 255).decode(),
-                frames.head_of(frames.clean(job.key), 255).decode(),
+                _wire_text(job.task),
+                _wire_text(job.key),
                 soft_time_limit_ms=_milliseconds(job.soft_limit),
                 time_limit_ms=_milliseconds(job.limit),
             )
@@ -385,6 +385,13 @@ class Desk:
     def _end(self) -> None:
         self._release()
         self.pump()
+
+
+def _wire_text(text: str) -> str:
+    """What a frame can carry of it."""
+    if len(text) < 256 and text.isascii() and "\0" not in text:
+        return text
+    return frames.head_of(frames.clean(text), 255).decode()
 
 
 def _milliseconds(seconds: Optional[float]) -> int:

@@ -14,9 +14,10 @@ _ACCEPTED = struct.Struct("<8sIQ")
 _ACCEPTED_HEAD = frames.HEADER.pack(frames.MAGIC, frames.ACCEPTED, _ACCEPTED.size, 1, 0, 0)
 _BEGUN = struct.Struct("<8sQIQ")
 _BEGUN_HEAD = frames.HEADER.pack(frames.MAGIC, frames.BEGUN, _BEGUN.size, 0, 0, 0)
-_RESULT = struct.Struct("<BBHHBBQBHBBB")  # with one entry, up to and with the length of its text
-_RESULT_HEAD = (frames.MAGIC, frames.RESULT, 1, 0, 0)
-_RESULT_REPORT = (frames.STATE_DONE, frames.OUTCOME_DONE, _ids.KIND_TEXT)
+_RESULT = struct.Struct("<2sH4sQBH2sB")  # with one entry, up to and with the length of its text
+_RESULT_START = bytes((frames.MAGIC, frames.RESULT))
+_ONE_ENTRY = b"\x01\0\0\0"  # its count, no flags
+_DONE_TEXT = bytes((frames.OUTCOME_DONE, _ids.KIND_TEXT))
 _ONE_TEXT = bytes((1, _ids.KIND_TEXT))
 _JOB_HEAD = (frames.MAGIC, frames.JOB, 0, frames.FLAG_DESCRIPTOR, 0)
 
@@ -33,11 +34,12 @@ def decode(frame: bytes) -> messages.Message:
         if head == _ACCEPTED_HEAD:
             return messages.Accepted(tag, 1, job)
     if size >= _RESULT.size:
-        magic, kind, said, count, flags, reserved, *entry = _RESULT.unpack_from(frame)
-        job, state, attempts, outcome, value, length = entry
+        start, said, rest, job, state, attempts, report_head, length = _RESULT.unpack_from(frame)
         if (
-            (magic, kind, count, flags, reserved) == _RESULT_HEAD
-            and (state, outcome, value) == _RESULT_REPORT
+            start == _RESULT_START
+            and rest == _ONE_ENTRY
+            and state == frames.STATE_DONE
+            and report_head == _DONE_TEXT
             and size == said == _RESULT.size + length
         ):
             text = frame[_RESULT.size :]
