@@ -31,6 +31,7 @@ class Retreat:
         self._desk = desk
         self._loop = loop
         self._forget_waiting = forget_waiting
+        self.begun = False
         self._since = 0.0
 
     def begin(self) -> None:
@@ -53,7 +54,8 @@ class Retreat:
         held = set(self._desk.held())
         for request in [*self._reserved(), *self._scheduled(), *self._limited()]:
             if request.id not in held and request not in worker_state.active_requests:
-                request.reject(requeue=True)
+                if not request.revoked():  # the next front may not have heard of that
+                    request.reject(requeue=True)
                 worker_state.task_ready(request)
 
     def _reserved(self) -> list[Any]:

@@ -1,0 +1,56 @@
+"""How a front of supervise's own leaves, with real Celery and Redis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brokers import Redis, redis
+from celery_front import BINARY
+from served import Served
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., tuple[Served, Redis]]]:
+    """Serves, with a broker of its own."""
+    if not BINARY.exists():
+        pytest.skip(f"{BINARY} is not there")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with redis(tmp_path) as server:
+        made: list[Served] = []
+
+        def serve(**keys: Any) -> tuple[Served, Redis]:
+            made.append(Served(folder, server.url(0), server.url(1), **keys).serve())
+            return made[0], server
+
+        yield serve
+        for served in made:
+            served.close()
+
+
+def test_a_front_that_waits_for_its_broker_ends_when_it_is_told_to(make: Any) -> None:
+    served, server = make(pool={"grace": "10m"})
+    server.stop()
+    served.until(lambda: "Trying again" in served.log(), "the front to wait for its broker")
+    assert served.stop() == 0  # long before the grace is over
+    assert "pool.stopping" in served.log()
+
+
+def test_a_task_that_was_revoked_is_not_handed_back(make: Any) -> None:
+    """Without mingle the next front would not know of it; with it, it misses what comes meanwhile."""
+    served, _ = make(front={"arguments": ["--without-mingle"]})
+    held = [served.hold(name)[0] for name in ("a", "b")]
+    waits, later = served.send("add", 1, 2), served.send("add", 1, 3, countdown=5)
+    served.until(lambda: len(re.findall("proj.add.* received", served.log())) == 2, "the first to have both")
+    served.control("revoke", task_id=[waits.id, later.id])
+    served.supervise_says("recycle", "work", "--front")
+    served.until(lambda: later.state == waits.state == "REVOKED", "Celery to say so")
+    for name in ("a", "b"):
+        served.release(name)
+    assert [result.get(timeout=60) for result in held] == ["a", "b"]
+    served.until(lambda: len(served.fronts()) == 1, "the first to go")
+    assert served.log().count("received") == 4  # by the first alone
