@@ -14,6 +14,8 @@ namespace {
 
 /// A front that has not reached the broker for so long is told of.
 constexpr Duration slow_time = 10s;
+/// One that has been asked to trim so lately is not asked again, but replaced.
+constexpr Duration trim_pause = 60s;
 
 /// Without the traceback, which the log has.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -112,9 +114,38 @@ void FrontKeeper::watch(TimePoint now) {
         }
         return;
     }
+    watch_line(now);
+}
+
+bool FrontKeeper::over_line() const {
     const std::optional<std::uint64_t> line = settings_->front->max_rss;
-    if (line && !line_suspended_ && !asked_ && serving_->memory().rss >= *line) {
-        asked_ = RecycleReason::max_rss;
+    return line && !line_suspended_ && serving_->memory().rss >= *line;
+}
+
+/// One that trimming helps for a moment only is replaced.
+void FrontKeeper::watch_line(TimePoint now) {
+    if (asked_ || !over_line()) {
+        return;
+    }
+    const TimePoint last = serving_->trim_asked_at();
+    const bool lately = last != TimePoint{} && now - last < trim_pause;
+    if (!lately && !serving_->trimming()) {
+        serving_->trim();
+    } else if (!lately || !serving_->trimming()) {
+        asked_ = RecycleReason::max_rss;  // it came back over the line, or does not answer
+    }
+}
+
+void FrontKeeper::front_trimmed(FrontProcess& trimmed) {
+    const std::uint64_t before = trimmed.before_trim().rss;
+    const std::uint64_t after = trimmed.memory().rss;
+    context_.logger.info("front.trimmed", {{"pool", settings_->name},
+                                           {"front", trimmed.incarnation()},
+                                           {"pid", trimmed.pid()},
+                                           {"came_back", before > after ? before - after : 0},
+                                           {"rss", after}});
+    if (&trimmed == serving_ && coming_ == nullptr && wanted()) {
+        watch_line(context_.clock->now());
     }
 }
 

@@ -51,11 +51,14 @@ class FrontKeeper final : private FrontOwner {
 
   private:
     void front_ready(FrontProcess& ready) override;
+    void front_trimmed(FrontProcess& trimmed) override;
     void front_gone(FrontProcess& gone, const ExitVerdict& verdict) override;
     void start();
     boost::asio::awaitable<void> run(std::list<FrontProcess>::iterator place);
     std::optional<unsigned> free_place() const;
     void watch(TimePoint now);
+    bool over_line() const;
+    void watch_line(TimePoint now);
     void take_over(FrontProcess& ready, FrontProcess& old);
     void hand_over_failed(const FrontProcess& failed, const ExitVerdict& verdict);
     void check_line(const MemorySample& fresh);

@@ -114,6 +114,10 @@ void FrontProcess::message_came(const ipc::Message& message, UniqueFd /*descript
         ready_at_ = context_.clock->now();
         fresh_ = memory_ = process_.sample().value_or(MemorySample{});
         owner_.front_ready(*this);
+    } else if (std::holds_alternative<ipc::Trimmed>(message) && trimming_) {
+        trimming_ = false;
+        memory_ = process_.sample().value_or(memory_);
+        owner_.front_trimmed(*this);
     } else if (const auto* failed = std::get_if<ipc::StartFailed>(&message);
                failed && state_ == State::starting) {
         start_failure_ =
@@ -134,6 +138,13 @@ void FrontProcess::greet(const ipc::Hello& hello) {
     welcome.pool = settings_->name;
     welcome.software = software_name;
     process_.channel()->send(ipc::encode(welcome).bytes());
+}
+
+void FrontProcess::trim() {
+    trimming_ = true;
+    trim_asked_at_ = context_.clock->now();
+    before_trim_ = memory_;
+    process_.channel()->send(ipc::encode(ipc::Trim{}).bytes());
 }
 
 void FrontProcess::stop() {

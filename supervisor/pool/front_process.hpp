@@ -18,6 +18,7 @@ class FrontOwner {
   public:
     virtual ~FrontOwner() = default;
     virtual void front_ready(FrontProcess& front) = 0;
+    virtual void front_trimmed(FrontProcess& front) = 0;
     virtual void front_gone(FrontProcess& front, const ExitVerdict& verdict) = 0;
 };
 
@@ -38,6 +39,7 @@ class FrontProcess final : private PoolProcessOwner {
     /// Celery's cold shutdown: what it holds is ended, too.
     void hurry();
     void kill(Cause cause, std::string detail);
+    void trim();  ///< asks it to collect its garbage and give free memory back
     /// Samples its memory and enforces its limits; called ten times a second or so.
     void check(TimePoint now, const FrontSettings& limits);
     /// Enforces how long it may take to stop.
@@ -61,6 +63,9 @@ class FrontProcess final : private PoolProcessOwner {
     const MemorySample& fresh() const { return fresh_; }  ///< when it became ready
     TimePoint launched_at() const { return launched_at_; }
     TimePoint ready_at() const { return ready_at_; }
+    bool trimming() const { return trimming_; }
+    TimePoint trim_asked_at() const { return trim_asked_at_; }  ///< the last time
+    const MemorySample& before_trim() const { return before_trim_; }
     std::string label() const override;  ///< "work front 2 (pid 4711)"
 
   private:
@@ -84,7 +89,9 @@ class FrontProcess final : private PoolProcessOwner {
     std::string start_failure_, shortage_;
     std::optional<std::uint64_t> memory_max_;
     TimePoint launched_at_{}, ready_at_{}, stop_asked_at_{}, channel_ended_at_{};
-    MemorySample memory_, fresh_;
+    TimePoint trim_asked_at_{};
+    bool trimming_ = false;
+    MemorySample memory_, fresh_, before_trim_;
     PoolProcess process_;
 };
 

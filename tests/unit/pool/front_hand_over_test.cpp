@@ -25,6 +25,7 @@ TEST_CASE("a front over its line goes when the next one consumes, and not before
     LineStage stage;
     FakeWorker& first = stage.start_served();
     first.memory.rss = 100 * mebi;
+    stage.trims(first, 100 * mebi);
     FakeWorker& second = stage.connecting(2);
     CHECK(stage.row(second).node == "work-2@host");
     CHECK(stage.row(first).state == "ready");
@@ -40,8 +41,36 @@ TEST_CASE("a front over its line goes when the next one consumes, and not before
     CHECK(stage.logged("front.died").empty());
 
     second.memory.rss = 100 * mebi;  // and back to the first name
+    stage.trims(second, 100 * mebi);
     FakeWorker& third = stage.consumes(3);
     CHECK(stage.row(third).node == "work@host");
+}
+
+TEST_CASE("a front over its line trims first, and is replaced if that does not help for a minute",
+          "[pool][front]") {
+    LineStage stage;
+    FakeWorker& first = stage.start_served();
+    first.memory.rss = 100 * mebi;
+    stage.trims(first, 60 * mebi);
+    CHECK(stage.logged("front.trimmed").at(0).fields.at("came_back") == std::to_string(40 * mebi));
+    stage.pass(61s);
+    CHECK_FALSE(stage.has_front(2));
+    SECTION("it is asked again later") {
+        first.memory.rss = 100 * mebi;
+        stage.trims(first, 60 * mebi);
+        stage.pass(30s);
+        CHECK_FALSE(stage.has_front(2));
+        first.memory.rss = 100 * mebi;  // so soon
+        stage.consumes(2);
+    }
+    SECTION("it does not answer") {
+        first.memory.rss = 100 * mebi;
+        stage.pass(59s);
+        CHECK_FALSE(stage.has_front(2));
+        stage.consumes(2);
+    }
+    stage.hears(first, "SIGTERM");
+    CHECK(stage.status().front_recycles.at("max_rss") == 1);
 }
 
 TEST_CASE("one that does not stop in its time is killed, and its tasks go on", "[pool][front]") {
@@ -84,6 +113,7 @@ TEST_CASE("when the next front does not start the present one goes on", "[pool][
     stage.settings.restart.backoff_most = 30s;
     FakeWorker& first = stage.start_served();
     first.memory.rss = 100 * mebi;
+    stage.trims(first, 100 * mebi);
     FakeWorker& second = stage.launched(2);
     SECTION("because it dies") {
         second.send(ipc::StartFailed{"ImportError", "no such thing"});
@@ -143,6 +173,7 @@ TEST_CASE("hand-overs that give nothing back end after three", "[pool][front]") 
         FakeWorker& old = *stage.host().find("front." + std::to_string(number));
         stage.host().fresh.rss = 105 * mebi;  // it has grown since the first
         old.memory.rss = 105 * mebi;
+        stage.trims(old, 105 * mebi);
         stage.consumes(number + 1);
         stage.ends(old);
     }

@@ -47,6 +47,19 @@ void FrontStage::ends(FakeWorker& front, int code) {
     turn();  // its burial
 }
 
+void FrontStage::trims(FakeWorker& front, std::uint64_t rss) {
+    std::optional<ipc::Message> message;
+    REQUIRE(pass_until(1min, [&] {
+        message = front.receive();
+        return message.has_value();
+    }));
+    REQUIRE(std::holds_alternative<ipc::Trim>(*message));
+    front.memory.rss = rss;
+    const std::size_t before = logged("front.trimmed").size();
+    front.send(ipc::Trimmed{0});
+    until(front.leaf + " to have trimmed", [&] { return logged("front.trimmed").size() > before; });
+}
+
 FrontSnapshot FrontStage::row(const FakeWorker& front) const {
     for (const FrontSnapshot& each : status().fronts) {
         if (front.launched() && each.pid == front.pid) {

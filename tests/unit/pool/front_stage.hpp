@@ -23,6 +23,8 @@ class FrontStage : public Stage {
     bool has_front(unsigned number) { return host().find(leaf(number)) != nullptr; }
     /// Ends its process, and waits until the pool knows.
     void ends(FakeWorker& front, int code = 0);
+    /// Answers TRIM, which must have come, and waits until the pool knows.
+    void trims(FakeWorker& front, std::uint64_t rss);
     /// Its line in status; with state "" when it has none.
     FrontSnapshot row(const FakeWorker& front) const;
     /// Waits until its process has written a line.

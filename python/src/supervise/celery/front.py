@@ -1,12 +1,14 @@
 """The front of a pool that supervise runs: `celery worker` with supervise's pool, whatever pool the
 application has chosen.
 
-Reports on its channel when it consumes, ends with its supervise, and follows the size of the pool.
+Reports on its channel when it consumes, gives memory back when it is asked to, ends with its supervise, and
+follows the size of the pool.
 SUPERVISE_SOCKET is set for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,8 +17,10 @@ import threading
 import time
 from typing import Any, NoReturn
 
+from supervise import _decode, _leave, _start
 from supervise import _frames as frames
-from supervise import _leave, _start
+from supervise import _messages as messages
+from supervise._worker import trim
 from supervise.celery import application
 
 _POOL = "supervise"  # as -P knows it
@@ -49,7 +53,7 @@ def _prepare(channel: socket.socket, app: str) -> None:
         channel.send(frames.frame(frames.READY))
 
     signals.worker_ready.connect(tell, weak=False)
-    threading.Thread(target=_end_with, args=[channel], name="supervise-front", daemon=True).start()
+    threading.Thread(target=_listen, args=[channel], name="supervise-front", daemon=True).start()
 
 
 def _load(app: str) -> None:
@@ -98,13 +102,12 @@ def _end_on_hangup(worker: Any, sig: str = "SIGHUP") -> None:
     platforms.signals[sig] = lambda *_: _terminate()
 
 
-def _end_with(channel: socket.socket) -> None:
+def _listen(channel: socket.socket) -> None:
     """The channel ends when supervise does."""
-    try:
-        while channel.recv(frames.MAX_FRAME + 1):
-            pass
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        while frame := channel.recv(frames.MAX_FRAME + 1):
+            if isinstance(_decode.decode(frame), messages.Trim):
+                channel.send(frames.trimmed(trim()))
     _terminate()
     time.sleep(_LAST_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
