@@ -182,6 +182,23 @@ def test_stopping_again_in_the_middle_of_stopping(attached: Attached) -> None:
     assert attached.told == [("accepted", "t1"), ("failure", "t1")]
 
 
+def test_a_cold_shutdown_kills_also_what_celery_did_not_know_to_run(
+    attached: Attached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attached.submit()
+    attached.supervise.accepted(attached.supervise.call(), 1)
+    attached.supervise.begun(1)
+    monkeypatch.setattr(worker_state, "should_terminate", True)
+    stopping = threading.Thread(target=attached.pool.stop)
+    stopping.start()
+    message, _ = attached.supervise.receive()
+    assert message == m.Cancel(True, (1,))
+    attached.supervise.lost(1, "revoked", "killed")
+    stopping.join(20)
+    assert not stopping.is_alive()
+    assert attached.told == []
+
+
 def test_a_cold_shutdown_ends_a_warm_one(attached: Attached, monkeypatch: pytest.MonkeyPatch) -> None:
     attached.begin(1)
     monkeypatch.setattr(worker_state, "should_terminate", None)

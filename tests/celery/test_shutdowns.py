@@ -27,6 +27,11 @@ def start_again(front: Front, *names: str) -> list[str]:
     return [note.split()[0] for note in front.notes()[before:]]
 
 
+def until_active(front: Front, tasks: int) -> None:
+    """Until the front has heard that they run; before that a soft shutdown does not wait for them."""
+    front.until(lambda: len(front.control("active")) == tasks, "the front to know")
+
+
 def test_one_interrupt_is_warm(make_front: Make) -> None:
     front = make_front().start("-c", "1")
     one, _ = front.hold("one")
@@ -78,6 +83,7 @@ def test_a_soft_shutdown_waits_as_long_as_it_was_told(make_front: Make) -> None:
     front = make_front(f"app.conf.worker_soft_shutdown_timeout = {SOFT_SECONDS}\n").start("-c", "2")
     one, _ = front.hold("one", "hold_late")
     two, _ = front.hold("two", "hold_late")
+    until_active(front, 2)
     front.signal(signal.SIGQUIT)
     front.until(lambda: "Initiating Soft Shutdown" in front.log(), "the shutdown to begin")
     front.release("one")
@@ -92,6 +98,7 @@ def test_a_soft_shutdown_waits_as_long_as_it_was_told(make_front: Make) -> None:
 def test_a_soft_shutdown_can_be_cut_short(make_front: Make) -> None:
     front = make_front("app.conf.worker_soft_shutdown_timeout = 300\n").start("-c", "1")
     one, worker = front.hold("one", "hold_late")
+    until_active(front, 1)
     front.signal(signal.SIGQUIT)
     front.until(lambda: "Initiating Soft Shutdown" in front.log(), "the shutdown to begin")
     front.signal(signal.SIGQUIT)

@@ -15,7 +15,7 @@ from supervise import _frames as frames
 from supervise import _messages as messages
 from supervise.celery import answer, errors, payload
 from supervise.celery.connection import Connection, Gone, Incoming
-from supervise.celery.jobs import Job
+from supervise.celery.jobs import Job, milliseconds
 from supervise.celery.losses import Losses
 
 _LATER = ("queue_full", "stopping", "degraded")  # refusals that may be otherwise a moment later
@@ -109,14 +109,16 @@ class Desk:
                 return
         self._end_terminated(job)
 
-    def drop_unbegun(self) -> None:
-        """The broker delivers them again; supervise is to forget them."""
+    def drop_unbegun(self, for_good: bool = False) -> None:
+        """The broker delivers them again; supervise is to forget them. One that begins all the same
+        goes on, or is killed where it is `for_good`."""
         with self._lock:
             self._waiting.clear()
+            self._cancelling = self._cancelling or for_good
             for job in [*self._sent.values(), *self._open.values()]:
                 if not job.begun:
                     job.dropped = True
-                    self._cancel(job)
+                    self._cancel(job, terminate=for_good)
 
     def close(self) -> None:
         """No more tasks; what waits here is left to the broker."""
@@ -173,8 +175,8 @@ class Desk:
                 job.tag,
                 _wire_text(job.task),
                 _wire_text(job.key),
-                soft_time_limit_ms=_milliseconds(job.soft_limit),
-                time_limit_ms=_milliseconds(job.limit),
+                soft_time_limit_ms=milliseconds(job.soft_limit),
+                time_limit_ms=milliseconds(job.limit),
             )
             self._sent[job.tag] = job
             self._connection.send(frame, descriptor)
@@ -221,8 +223,7 @@ class Desk:
                 self._end_lost(job, "unknown", reason)
 
     def read(self) -> None:
-        """Takes in what has come. Gone: the connection is over, and lose() is due. Two threads may come
-        here, the pool's and one that shuts down; each frame is dealt with before the next is read."""
+        """Takes in what has come, in its order, also where two threads read. Gone: lose() is due."""
         if not self._reading.acquire(timeout=_TURN_SECONDS):
             return
         try:
@@ -238,8 +239,7 @@ class Desk:
                     incoming = self._connection.receive()
                 if incoming is None:
                     return
-                # What follows is not understood without this one, and a signal's handler that drains
-                # may come back here before it is dealt with. Twice does no harm.
+                # A signal's handler that drains may come back before this is dealt with; twice is fine.
                 self._interrupted = incoming if isinstance(incoming.message, messages.Accepted) else None
             try:
                 self._take(incoming)
@@ -392,11 +392,6 @@ def _wire_text(text: str) -> str:
     if len(text) < 256 and text.isascii() and "\0" not in text:
         return text
     return frames.head_of(frames.clean(text), 255).decode()
-
-
-def _milliseconds(seconds: Optional[float]) -> int:
-    """0: none. The pool's own limits are the front's to apply."""
-    return min(max(round(seconds * 1000), 1), 0xFFFFFFFE) if seconds else 0
 
 
 def _signal_frame(job: int, number: int) -> bytes:

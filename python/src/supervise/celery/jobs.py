@@ -109,3 +109,8 @@ class Job:
             raise
         except Exception as error:
             _log.error("Pool callback raised exception: %r", error, exc_info=True)
+
+
+def milliseconds(seconds: Optional[float]) -> int:
+    """0: none. The pool's own limits are the front's to apply."""
+    return min(max(round(seconds * 1000), 1), 0xFFFFFFFE) if seconds else 0

@@ -251,6 +251,8 @@ class TaskPool(BasePool):  # type: ignore[misc]
         link.prepare_to_close()
         hub = get_event_loop() if isinstance(link.loop, HubLoop) else None
         was_cold = _is_cold()
+        if was_cold:  # Celery has cancelled what it knew to run
+            desk.drop_unbegun(for_good=True)
         while desk.busy:
             if _is_cold() and not was_cold:  # before Celery 5.5 its handler says no more than this
                 self.on_terminate()
