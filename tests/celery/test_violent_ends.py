@@ -112,15 +112,18 @@ def test_what_had_not_begun_for_a_vanished_front_is_dropped(attached: tuple[Fron
     """The broker delivers it again, perhaps to another front."""
     front, running = attached
     control = Control(str(running.socket.parent / "control.sock"), "work")
-    control._ask("POST", "/pools/work/pause")
+    pool = "/pools/work"
+    control._ask("POST", f"{pool}/pause")
     results = [front.send("hold", "waits") for _ in range(2)]
-    queued = lambda: control.status()["jobs"]["queued"]  # noqa: E731
+
+    def queued() -> int:
+        return int(control.status()["jobs"]["queued"])
+
     front.until(lambda: queued() == 2, "them to wait in supervise")
     front.signal(signal.SIGKILL)
     front.wait()
-    while queued():
-        pass
-    control._ask("POST", "/pools/work/resume")
+    front.until(lambda: queued() == 0, "their waiting to end")
+    control._ask("POST", f"{pool}/resume")
     assert control.status()["jobs"]["lost"] == 2
     front.forget_client()
     front.release("waits")
