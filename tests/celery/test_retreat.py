@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from brokers import Redis, redis
 from celery_front import BINARY
+from kombu.asynchronous import Hub
 from served import Served
+
+from supervise.celery.loops import HubLoop
+from supervise.celery.retreat import Retreat
 
 
 @pytest.fixture
@@ -54,3 +60,42 @@ def test_a_task_that_was_revoked_is_not_handed_back(make: Any) -> None:
     assert [result.get(timeout=60) for result in held] == ["a", "b"]
     served.until(lambda: len(served.fronts()) == 1, "the first to go")
     assert served.log().count("received") == 4  # by the first alone
+
+
+def test_a_signal_in_the_middle_of_the_hubs_own_work_does_not_hang_it() -> None:
+    hub = Hub()
+    loop = HubLoop(lambda: None)
+    loop.register(hub)
+    called: list[str] = []
+    with getattr(hub, "_ready_lock", contextlib.nullcontext()):  # as in Hub._pop_ready(); no RLock
+        loop.soon(lambda: called.append("retreat"))
+    hub.call_later(30, lambda: None)
+    hub.run_once()
+    assert called == ["retreat"]
+    loop.stop()
+    hub.close()
+
+
+def test_a_front_goes_on_leaving_when_the_brokers_connection_breaks_meanwhile() -> None:
+    later: list[Callable[[], object]] = []
+    queues = {"a": 1, "b": 2}
+
+    def cancel(queue: str) -> None:
+        del queues[queue]
+        if queue == "a":
+            raise ConnectionResetError
+
+    consumer = SimpleNamespace(
+        app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=queues))),
+        cancel_task_queue=cancel,
+        timer=SimpleNamespace(schedule=SimpleNamespace(queue=[])),
+        task_buckets={},
+    )
+    desk: Any = SimpleNamespace(close=lambda: None, held=list, busy=1)
+    loop: Any = SimpleNamespace(later=lambda _, function: later.append(function))
+    retreat = Retreat(consumer, desk, loop, lambda: None)
+    with pytest.raises(ConnectionResetError):  # Celery connects again
+        retreat.begin()
+    later.pop()()
+    assert queues == {}
+    assert len(later) == 1

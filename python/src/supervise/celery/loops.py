@@ -14,6 +14,7 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from typing import Any, Callable, Optional
 
 from celery import VERSION as CELERY_VERSION
@@ -39,6 +40,7 @@ class HubLoop:
         self._writer = -1  # a second descriptor: the hub cannot have one for reading and for writing
         self._writing = False
         self._poker = _Poker()
+        self._due: deque[Callable[[], object]] = deque()
         self._timers: dict[object, tuple[float, Callable[[], object]]] = {}
         self._stopped = threading.Event()
         if CELERY_VERSION < (5, 3):
@@ -50,7 +52,7 @@ class HubLoop:
         self._writing = False
         if self._connection is not None:
             hub.add_reader(self._connection.fileno(), self._ready)
-        hub.add_reader(self._poker.reader, self._poker.drain)
+        hub.add_reader(self._poker.reader, self._run_due)
         for key, (when, function) in list(self._timers.items()):
             self._arm(key, when - time.monotonic(), function)
         self.update()
@@ -87,10 +89,15 @@ class HubLoop:
             self._hub.remove(self._writer)
 
     def soon(self, function: Callable[[], object]) -> None:
-        """Also from a signal's handler, which the hub sleeps on through."""
-        if self._hub is not None:
-            self._hub.call_soon(function)
-            self._poker.poke()
+        """Also from a signal's handler: the hub sleeps on through that, and call_soon() would wait for a lock
+        that the interrupted thread may hold."""
+        self._due.append(function)
+        self._poker.poke()
+
+    def _run_due(self) -> None:
+        self._poker.drain()
+        while self._due:
+            self._due.popleft()()
 
     def later(self, seconds: float, function: Callable[[], object]) -> None:
         key = object()

@@ -37,16 +37,15 @@ class Retreat:
     def begin(self) -> None:
         self.begun = True
         self._since = time.monotonic()
-        for queue in list(self._consumer.app.amqp.queues.consume_from):
-            self._consumer.cancel_task_queue(queue)
         self._desk.close()
         self._look()
 
     def _look(self) -> None:
+        self._loop.later(_LOOK_SECONDS, self._look)  # first: the broker's connection may fail in the rest
+        for queue in list(self._consumer.app.amqp.queues.consume_from):
+            self._consumer.cancel_task_queue(queue)
         self._hand_back()
-        if self._desk.busy or time.monotonic() - self._since < _QUIET_SECONDS:
-            self._loop.later(_LOOK_SECONDS, self._look)
-        else:
+        if not self._desk.busy and time.monotonic() - self._since >= _QUIET_SECONDS:
             worker_state.should_stop = 0
 
     def _hand_back(self) -> None:
