@@ -9,7 +9,7 @@ constexpr const char* type_names[] = {
     "HELLO",  "WELCOME",  "REGISTER", "READY",  "START_FAILED", "JOB",    "DONE",
     "SUBMIT", "ACCEPTED", "REFUSED",  "RESULT", "CANCEL",       "TRIM",   "TRIMMED",
     "RETIRE", "PING",     "PONG",     "CLOSE",  "FORK",         "FORKED", "UNSAFE",
-    "CALL",   "BEGUN",    "SOFT",     "SIGNAL", "JOBS",   "SIZE"};
+    "CALL",   "BEGUN",    "SOFT",     "SIGNAL", "JOBS",         "SIZE"};
 
 bool is_list(Type type) {
     switch (type) {

@@ -18,8 +18,8 @@ constexpr std::string_view recycle_reasons[] = {
 constexpr std::string_view restart_causes[] = {
     "exit", "signal", "oom_worker", "oom_host", "time_limit", "memory_hard_limit", "unknown"};
 constexpr std::string_view front_reasons[] = {"max_rss", "requested", "config"};
-constexpr std::string_view front_causes[] = {"exit",     "signal",            "oom_worker",
-                                             "oom_host", "memory_hard_limit", "unknown"};
+constexpr std::string_view front_causes[] = {
+    "exit", "signal", "oom_worker", "oom_host", "memory_hard_limit", "unknown"};
 
 std::map<std::string, std::uint64_t> with_zeros(std::map<std::string, std::uint64_t> counts,
                                                 std::span<const std::string_view> names) {

@@ -6,24 +6,17 @@ import pytest
 
 import supervise
 from support.leftovers import alive, until
+from support.tiers import TIERS, start_on_tier
 
 
-@pytest.fixture(params=["A", "B", "C", "D"])
+@pytest.fixture(params=TIERS)
 def tier(request):
     return request.param
 
 
 @pytest.fixture
 def tiered(make, tier):
-    def start_daemon(**pool):
-        sv = make(**pool).start(env={"SUPERVISE_TIER": tier})
-        got = sv.status()["supervisor"]["tier"]
-        if got != tier:
-            assert got > tier, f"asked for {tier}, got {got}"
-            pytest.skip(f"this host gives tier {got}: {sv.status()['supervisor']['tier_reason']}")
-        return sv
-
-    return start_daemon
+    return lambda **pool: start_on_tier(make, tier, **pool)
 
 
 def test_jobs_are_done(tiered):

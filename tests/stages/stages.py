@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.celery_suites import stage as suites
-from tests.stages import install, lint
+from tests.stages import guest, install, lint
 from tests.stages.running import BUILD, JOBS, in_parallel, run
 from tests.stages.tally import Tally, read_catch2, read_junit
 
@@ -153,6 +153,13 @@ def asan(expression: str | None) -> Tally:
     return tally
 
 
+def guest_stage(expression: str | None) -> Tally:
+    """The same jobs under a real systemd, as root and as a user, in guests with cgroup v2 alone."""
+    if not build("release"):
+        return Tally(failed=1, failures=["build release"])
+    return guest.check_all(PYTHON, expression)
+
+
 def lint_stage(_expression: str | None) -> Tally:
     """Formats, layers, coroutine rules, types, clang-tidy."""
     return lint.check_all(PYTHON)
@@ -178,5 +185,7 @@ STAGES: dict[str, Callable[[str | None], Tally]] = {
     "celery_suites": celery_suites,
     "install": install_stage,
     "asan": asan,
+    "guest": guest_stage,
 }
-SELECTABLE = ("python", "unit", "integration", "celery", "celery_suites", "asan")  # those that know -k
+# Those that know -k.
+SELECTABLE = ("python", "unit", "integration", "celery", "celery_suites", "asan", "guest")

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -18,6 +19,8 @@ from .leftovers import until
 TOP = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("SUPERVISE_BINARY", TOP / "build/release/supervise")).resolve()
 APPS = TOP / "tests/integration/apps"
+# A command that runs another, so that each supervisor has a cgroup of its own from the service manager.
+LAUNCHER = shlex.split(os.environ.get("SUPERVISE_TEST_LAUNCHER", ""))
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "ThreadSanitizer")
 _count = 0
 
@@ -76,7 +79,7 @@ class Daemon:
         self.config = {
             "supervisor": {
                 "runtime_dir": str(self.runtime_dir),
-                "cgroup_root": self.cgroup_root,
+                **({} if LAUNCHER else {"cgroup_root": self.cgroup_root}),
                 "log": {"level": "debug", "format": "json"},
                 **(supervisor or {}),
             },
@@ -107,7 +110,7 @@ class Daemon:
         self.environment = {**os.environ, name: value, **(env or {})}
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), *arguments, str(self.config_file)],
+                [*LAUNCHER, str(BINARY), *arguments, str(self.config_file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

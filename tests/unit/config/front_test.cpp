@@ -86,12 +86,11 @@ TEST_CASE("an argument that supervise decides is refused, in any form that Celer
     CHECK_THAT(loaded.report(), ContainsSubstring(instead));
 }
 
-TEST_CASE("an argument that only looks like one that supervise decides passes",
-          "[config][front]") {
-    const char* argument = GENERATE(R"("-E")", R"("-Ofair")", R"("-X", "mail")", R"("-IBc")",
-                                    R"("-Xnews")", R"("--prefetch-multiplier=1")",
-                                    R"("-S", "/var/state-%n")", R"("--statedb=/var/%n.db")",
-                                    R"("--time-limit=30")", R"("worker.direct=1")");
+TEST_CASE("an argument that only looks like one that supervise decides passes", "[config][front]") {
+    const char* argument =
+        GENERATE(R"("-E")", R"("-Ofair")", R"("-X", "mail")", R"("-IBc")", R"("-Xnews")",
+                 R"("--prefetch-multiplier=1")", R"("-S", "/var/state-%n")",
+                 R"("--statedb=/var/%n.db")", R"("--time-limit=30")", R"("worker.direct=1")");
     INFO(argument);
     CHECK(with_arguments(argument).report().empty());
 }

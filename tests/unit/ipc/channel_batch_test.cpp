@@ -57,7 +57,8 @@ TEST_CASE_METHOD(BatchFixture, "a batch holds what has come, in order", "[channe
     CHECK(take().empty());
 }
 
-TEST_CASE_METHOD(BatchFixture, "what a batch has no room for comes with the next one", "[channel][batch]") {
+TEST_CASE_METHOD(BatchFixture, "what a batch has no room for comes with the next one",
+                 "[channel][batch]") {
     peer_sends_numbers(2 * most + 3);
     CHECK(take() == numbers(0, most));
     CHECK(take() == numbers(most, 2 * most));
