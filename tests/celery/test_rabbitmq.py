@@ -89,7 +89,8 @@ def tells(self, name):
 def test_heartbeats_go_on_during_a_long_drain(make_front: Make, broker: Rabbitmq, early: bool) -> None:
     """Without them the broker would close the connection, and deliver the task again."""
     source = f"app.conf.broker_heartbeat = {HEARTBEAT}\n"
-    front = make_front(source, broker=broker.url()).start("-c", "1")
+    front = make_front(source, broker=broker.url())
+    front.start("-c", "1", "--without-mingle")  # there are no heartbeats while Celery mingles
     one, _ = front.hold("one", "hold" if early else "hold_late")
     front.signal(signal.SIGTERM)
     front.until(lambda: "Warm shutdown" in front.log(), "the shutdown to begin")
