@@ -5,6 +5,7 @@ Not locked: its owner is.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -21,6 +22,8 @@ from supervise.celery import hot_frames
 _DESCRIPTOR = struct.Struct("i")  # of an SCM_RIGHTS message, unix(7)
 _SPACE = socket.CMSG_SPACE(4)
 _SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+# Of a moment; ETOOMANYREFS: too many descriptors are under way, unix(7).
+_SHORTAGES = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
 _RECEIVE_FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
 
 
@@ -80,8 +83,9 @@ class Connection:
                     self._socket.sendmsg((frame,), (ancillary,), _SEND_FLAGS)
             except BlockingIOError:
                 return
-            except OSError:
-                self._drop_outbox()
+            except OSError as error:
+                if error.errno not in _SHORTAGES:
+                    self._drop_outbox()
                 return
             outbox.popleft()
             if descriptor is not None:
