@@ -276,3 +276,10 @@ def test_the_front_ends_with_a_supervise_that_was_killed(make: Make) -> None:
     served.signal(signal.SIGKILL)
     served.wait()
     served.until(lambda: not served.supervises(), "the workers and the front to end")
+
+
+def test_a_pool_restart_where_the_workers_are_spawned(make: Make) -> None:
+    served = make("app.conf.worker_pool_restarts = True\n", pool={"preload": False, "workers": 1}).serve()
+    before = served.get("pid")
+    assert served.control("pool_restart") == {"ok": "reload started"}
+    served.until(lambda: served.get("pid") != before, "another worker")

@@ -208,7 +208,10 @@ class TaskPool(BasePool):  # type: ignore[misc]
     def restart(self) -> None:
         """Each worker is replaced, after its task, by one that has imported the application anew."""
         assert self._link is not None
-        self._link.control.recycle(template=bool(self.forking_enable))
+        try:
+            self._link.control.recycle(template=bool(self.forking_enable))
+        except ControlError:  # a pool without a template spawns its workers, which do so anyway
+            self._link.control.recycle(template=False)
 
     def _get_info(self) -> dict[str, Any]:
         status: dict[str, Any] = {}
