@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
 
@@ -35,6 +36,7 @@ class Request:
         self.told = told
         self.id = task_id
         self.is_revoked = False
+        self.expires: Optional[datetime] = None
         request = {"id": task_id, "retries": 0, "args": [1], "kwargs": {}}
         call = Call("fast_trace_task", "proj.add", task_id, request, SENT_BODY, "application/json", "utf-8")
         self.job = Job(

@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 from supervise import _frames as frames
 from supervise import _messages as messages
-from supervise.celery import answer, errors, payload
+from supervise.celery import answer, errors, payload, wire
 from supervise.celery.connection import Connection, Gone, Incoming
 from supervise.celery.jobs import Job, milliseconds
 from supervise.celery.losses import Losses
@@ -21,7 +21,7 @@ from supervise.celery.losses import Losses
 _LATER = ("queue_full", "stopping", "degraded")  # refusals that may be otherwise a moment later
 _DEATHS = ("exit", "signal", "unknown")
 _COUNTED = (*_DEATHS, "oom_worker", "oom_host", "memory_hard_limit")
-_SIGINT, _SIGKILL, _SIGUSR1 = 2, 9, 10
+_SIGKILL = 9
 _TAGS = 2**32
 _TURN_SECONDS = 0.5  # a thread that has waited so long for the other's turn looks around again
 _FRAMES_A_TURN = 64  # then the hub has its turn
@@ -105,7 +105,7 @@ class Desk:
                 self._waiting.remove(job)
             else:
                 if job.id and self._connection is not None:
-                    self._connection.send(_signal_frame(job.id, signal))
+                    self._connection.send(wire.signal_frame(job.id, signal))
                 return
         self._end_terminated(job)
 
@@ -119,6 +119,16 @@ class Desk:
                 if not job.begun:
                     job.dropped = True
                     self._cancel(job, terminate=for_good)
+
+    def recall(self) -> bool:
+        """Takes back what has expired or was revoked before it began. False: all has begun."""
+        with self._lock:
+            unbegun = [job for job in [*self._sent.values(), *self._open.values()] if not job.begun]
+            for job in unbegun:
+                if job.id and not job.recalled and not job.dropped and job.is_unwanted():
+                    job.recalled = True
+                    self._cancel(job)
+            return bool(unbegun or self._waiting)
 
     def close(self) -> None:
         """No more tasks; what waits here is left to the broker."""
@@ -169,12 +179,13 @@ class Desk:
                 os.close(descriptor)
                 self._waiting.appendleft(job)
                 return
+            job.recalled, job.waits = False, True  # where it comes back, it has waited
             job.tag = self._next_tag
             self._next_tag = self._next_tag % (_TAGS - 1) + 1
             frame = frames.call(
                 job.tag,
-                _wire_text(job.task),
-                _wire_text(job.key),
+                wire.text(job.task),
+                wire.text(job.key),
                 soft_time_limit_ms=milliseconds(job.soft_limit),
                 time_limit_ms=milliseconds(job.limit),
             )
@@ -289,7 +300,7 @@ class Desk:
             if job.dropped:
                 self._cancel(job, terminate=self._cancelling)
             elif job.signal is not None and self._connection is not None:
-                self._connection.send(_signal_frame(job.id, job.signal))
+                self._connection.send(wire.signal_frame(job.id, job.signal))
 
     def _refused(self, message: messages.Refused) -> None:
         with self._lock:
@@ -351,7 +362,9 @@ class Desk:
 
     def _lost(self, job: Job, report: messages.Lost) -> None:
         cause, detail = report
-        if cause == "revoked" or (job.signal is not None and cause in _DEATHS):
+        if cause == "revoked" and job.recalled and job.is_revoked():
+            self._end()
+        elif cause == "revoked" or (job.signal is not None and cause in _DEATHS):
             self._end_terminated(job)
         elif cause == "time_limit" and job.limit is not None:
             job.tell_error(errors.einfo(errors.too_late(job.limit)))
@@ -385,16 +398,3 @@ class Desk:
     def _end(self) -> None:
         self._release()
         self.pump()
-
-
-def _wire_text(text: str) -> str:
-    """What a frame can carry of it."""
-    if len(text) < 256 and text.isascii() and "\0" not in text:
-        return text
-    return frames.head_of(frames.clean(text), 255).decode()
-
-
-def _signal_frame(job: int, number: int) -> bytes:
-    """By SIGUSR1 prefork's users interrupt a task: SoftTimeLimitExceeded. Our workers take it for a limit
-    that is due, or ignore it; what interrupts them at any time is SIGINT."""
-    return frames.send_signal(job, _SIGINT if number == _SIGUSR1 else number)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+from datetime import datetime, timezone
 from typing import Any, Callable, Optional
+
+from celery.worker import state as worker_state
 
 from supervise.celery.payload import Call
 
@@ -32,6 +35,7 @@ class Job:
         "limit",
         "number",
         "pid",
+        "recalled",
         "signal",
         "soft_limit",
         "tag",
@@ -63,6 +67,7 @@ class Job:
         self.pid: Optional[int] = None  # of its worker, once it has begun
         self.signal: Optional[int] = None  # the last that was asked for
         self.waits = False  # for room; it may be revoked meanwhile
+        self.recalled = False  # supervise was asked not to begin it; then it ends as revoked
         self.dropped = False  # nobody wants to hear of it any more
         self._terminate = terminate
         self._callback = callback
@@ -79,6 +84,13 @@ class Job:
         """Celery calls this after TaskPool.terminate_job(), or instead where the task has not begun."""
         if self.signal is None:
             self._terminate(self, signal)
+
+    def is_unwanted(self) -> bool:
+        """Whether is_revoked() will say yes; nobody is told yet."""
+        if self.key in worker_state.revoked:
+            return True
+        expires = getattr(getattr(self._accept_callback, "__self__", None), "expires", None)
+        return expires is not None and datetime.now(timezone.utc if expires.tzinfo else None) > expires
 
     def is_revoked(self) -> bool:
         """Asks Celery's Request, which then tells the world."""

@@ -26,6 +26,7 @@ _RETRY_SECONDS = 1.0  # between two attempts at a supervise that is away, or tak
 _PATIENCE_SECONDS = 60.0  # for it to come up, or back
 _RESTARTS, _RESTART_SECONDS = 3, 60.0  # of our own: more in that time are the end
 _SLOW_SECONDS = 10.0  # of an application's import: worth a line
+_RECALL_SECONDS = 1.0  # between two looks at tasks that have not begun
 _STEP_SECONDS = 0.5  # of waiting where nothing wakes us
 _HURRY_SECONDS = 2.0  # for supervise to answer, in a cold shutdown
 _EXIT_FAILURE = 1
@@ -50,6 +51,7 @@ class Link:
         self._away_since = 0.0
         self._restarts: list[float] = []
         self._asks_again = False
+        self._recalls = False
         self._last_warning = ""
         self._closed = False
 
@@ -156,6 +158,20 @@ class Link:
         if connection is not None and connection.fileno() >= 0:
             poller.register(connection, select.POLLIN | (select.POLLOUT if connection.wants_to_write else 0))
         poller.poll(_STEP_SECONDS * 1000)
+
+    def sent(self) -> None:
+        """The desk has a task more."""
+        self.loop.update()
+        if not self._recalls:
+            self._recalls = True
+            self.loop.later(_RECALL_SECONDS, self._recall)
+
+    def _recall(self) -> None:
+        self._recalls = False  # the next task sets it going again, where the broker's connection fails now
+        self._recalls = self._desk.recall()
+        if self._recalls:
+            self.loop.later(_RECALL_SECONDS, self._recall)
+        self.loop.update()
 
     def _refused(self, reason: str) -> None:
         self._warn_once(reason)

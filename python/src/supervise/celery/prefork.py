@@ -116,7 +116,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
             propagated=tuple(callbacks_propagate or ()),
         )
         desk.submit(job)
-        link.loop.update()
+        link.sent()
         return job
 
     def terminate_job(self, pid: int, signal: Optional[int] = None) -> None:
