@@ -7,6 +7,8 @@ is on its way, stay with it until its last task has ended.
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +19,11 @@ from celery.worker.request import Request
 from supervise.celery.desk import Desk
 from supervise.celery.loops import HubLoop
 
+_log = logging.getLogger("celery.pool")
+
 _LOOK_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0  # by then the next front listens for certain
+_MOST_REVOKES, _REVOKES_A_MESSAGE = 10_000, 1000  # the newest; older ones it has from mingle
 _QUIET_SECONDS = 2.5  # a read that is under way in the broker ends within one or two
 
 
@@ -38,7 +44,25 @@ class Retreat:
         self.begun = True
         self._since = time.monotonic()
         self._desk.close()
+        self._pass_revokes_on()
+        self._loop.later(_AGAIN_SECONDS, self._pass_revokes_on)
         self._look()
+
+    def _pass_revokes_on(self) -> None:
+        """The next front's mingle has missed those that came after it had asked."""
+        newest = list(worker_state.revoked)[-_MOST_REVOKES:]
+        if newest:  # in a thread: a broker may take its time
+            threading.Thread(target=self._tell_revokes, args=[newest], daemon=True).start()
+
+    def _tell_revokes(self, ids: list[str]) -> None:
+        try:
+            for at in range(0, len(ids), _REVOKES_A_MESSAGE):
+                # As in mingle. A `revoke` would mark tasks that have ended.
+                revoked = ids[at : at + _REVOKES_A_MESSAGE]
+                arguments = {"from_node": self._consumer.hostname, "revoked": revoked}
+                self._consumer.app.control.broadcast("hello", arguments=arguments)
+        except Exception as error:
+            _log.warning("The next front may run tasks that were revoked a moment ago: %r", error)
 
     def _look(self) -> None:
         self._loop.later(_LOOK_SECONDS, self._look)  # first: the broker's connection may fail in the rest
