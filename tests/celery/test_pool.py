@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from kombu.asynchronous.semaphore import LaxBoundedSemaphore
 from supervise import _frames as frames
 from supervise import _messages as m
 from supervise.celery import TaskPool
+from supervise.celery.loops import HubLoop, ThreadLoop
 
 
 def fast_trace_task(*args: Any) -> None:
@@ -233,7 +235,7 @@ def test_only_idle_workers_can_be_taken_away(attached: Attached, monkeypatch: py
     from supervise.celery.control import Control
 
     scaled: list[int] = []
-    monkeypatch.setattr(Control, "scale", lambda self, workers: scaled.append(workers))
+    monkeypatch.setattr(Control, "set_max", lambda self, workers: scaled.append(workers))
     attached.pool.grow(1)
     assert attached.pool.num_processes == 3
     attached.begin(1)
@@ -330,3 +332,24 @@ def test_a_ping_is_answered(attached: Attached) -> None:
     attached.begin(1)
     attached.turn_until(1)
     assert attached.supervise.receive()[0] == m.Pong(7)
+
+
+@pytest.mark.parametrize("make", [HubLoop, ThreadLoop])
+def test_a_loop_leaves_no_descriptor(make: Any) -> None:
+    def open_ones() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    hub = Hub()
+    before = open_ones()
+    loop = make(lambda: None)
+    if isinstance(loop, HubLoop):
+        loop.register(hub)
+        assert loop._poker.reader in hub.readers
+        assert open_ones() > before
+    else:
+        loop.start()
+    loop.stop()
+    loop.stop()
+    assert not hub.readers
+    assert open_ones() == before
+    hub.close()

@@ -122,6 +122,10 @@ class HubLoop:
         self._timers.clear()
         self._stopped.set()
         self.unwatch()
+        if self._hub is not None:
+            with contextlib.suppress(Exception):
+                self._hub.remove(self._poker.reader)
+        self._poker.close()
 
 
 class _Poker:
@@ -130,12 +134,18 @@ class _Poker:
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
+    def close(self) -> None:
+        """A poke that comes later does nothing."""
+        open_ones, self.reader, self._writer = {self.reader, self._writer} - {-1}, -1, -1
+        for descriptor in open_ones:
+            os.close(descriptor)
+
     def poke(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # full, or closed
             os.write(self._writer, b"x")
 
     def drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):
             os.read(self.reader, 4096)
 
 
@@ -174,8 +184,11 @@ class ThreadLoop:
     def stop(self) -> None:
         self._stopping = True
         self._waker.poke()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+        if threading.current_thread() is self._thread:
+            return
+        if self._thread.is_alive():
             self._thread.join()
+        self._waker.close()
 
     def _run(self) -> None:
         while not self._stopping:
