@@ -130,7 +130,7 @@ def celery(expression: str | None) -> Tally:
     for name in ("celery", "claim"):
         arguments: list[str | Path] = [
             "-c", f"tests/{name}/pytest.ini", "--rootdir", f"tests/{name}",
-            "-n", str(JOBS), "--dist", "loadfile", "--timeout=300",
+            "-n", str(2 * JOBS), "--dist", "loadfile", "--timeout=300",  # mostly they wait
         ]  # fmt: skip
         environment = {"SUPERVISE_BINARY": str(BUILD / "release/supervise")}
         tally.add(run_pytest(name, [*arguments, *_wish(expression), f"tests/{name}"], environment))
