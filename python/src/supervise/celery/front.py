@@ -43,6 +43,7 @@ def _prepare(channel: socket.socket, app: str) -> None:
     os.environ.pop("REMAP_SIGTERM", None)  # SIGTERM is supervise's word for a warm shutdown
     what = f"the Celery application {app} could not be loaded"
     _start.attempt(channel, what, lambda: _load(app))
+    _forget_options()
     _start.greet(channel, frames.FRONT)
 
     from celery import signals
@@ -54,6 +55,14 @@ def _prepare(channel: socket.socket, app: str) -> None:
 
     signals.worker_ready.connect(tell, weak=False)
     threading.Thread(target=_listen, args=[channel], name="supervise-front", daemon=True).start()
+
+
+def _forget_options() -> None:
+    """Of `celery worker`, in the environment: what supervise decides is not decided there."""
+    from celery.bin.worker import worker
+
+    for option in worker.params:
+        os.environ.pop(f"CELERY_WORKER_{option.name.upper()}", None)
 
 
 def _load(app: str) -> None:
