@@ -66,6 +66,26 @@ bool Supervisor::Impl::lets_others_in(const Settings& settings) {
     return others;
 }
 
+void Supervisor::Impl::find_owners() {
+    owners_.clear();
+    for (const PoolSettings& pool : settings_.pools) {
+        if (pool.front && pool.user) {
+            for (const uid_t user : uids_of({*pool.user})) {
+                owners_.emplace(user, pool.name);
+            }
+        }
+    }
+}
+
+std::vector<std::string> Supervisor::Impl::pools_of(uid_t user) {
+    std::vector<std::string> names;
+    const auto [first, last] = owners_.equal_range(user);
+    for (auto owner = first; owner != last; ++owner) {
+        names.push_back(owner->second);
+    }
+    return names;
+}
+
 PoolContext Supervisor::Impl::pool_context() {
     PoolContext context;
     context.executor = executor_;
@@ -158,6 +178,8 @@ void Supervisor::Impl::open() {
     options.runtime_dir = settings_.supervisor.runtime_dir;
     options.listen = settings_.supervisor.listen;
     options.operators = uids_of(settings_.supervisor.operators);
+    find_owners();
+    options.for_owners = !owners_.empty();
     http_ = std::make_unique<control::HttpServer>(executor_, *this, clock_, hooks_.logger,
                                                   std::move(options));
     if (const Result<void> opened = http_->open(); !opened) {

@@ -188,6 +188,14 @@ ApiResult<void> Supervisor::Impl::scale(const std::string& name, unsigned worker
     return (*pool)->scale(workers);
 }
 
+ApiResult<void> Supervisor::Impl::set_max(const std::string& name, unsigned workers) {
+    const ApiResult<Pool*> pool = find(name);
+    if (!pool) {
+        return pool.error();
+    }
+    return (*pool)->set_max(workers);
+}
+
 ApiResult<void> Supervisor::Impl::pause(const std::string& name) {
     const ApiResult<Pool*> pool = find(name);
     if (!pool) {
@@ -319,6 +327,10 @@ std::vector<std::string> Supervisor::Impl::apply(Settings settings) {
     }
     pools_.splice(pools_.end(), added);
     settings_ = std::move(settings);
+    find_owners();
+    if (!owners_.empty()) {
+        http_->let_owners_in();
+    }
     return done;
 }
 

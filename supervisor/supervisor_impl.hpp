@@ -26,6 +26,7 @@ class Supervisor::Impl final : public ControlApi {
     void log_state();
 
     Snapshot snapshot() override;
+    std::vector<std::string> pools_of(uid_t user) override;
     ApiResult<JobId> submit(const std::string& pool, const std::string& task,
                             const std::vector<ipc::Id>& ids, unsigned priority) override;
     boost::asio::awaitable<ApiResult<JobEnd>> submit_and_wait(std::string pool, std::string task,
@@ -35,6 +36,7 @@ class Supervisor::Impl final : public ControlApi {
     ApiResult<unsigned> renew_template(const std::string& pool) override;
     ApiResult<unsigned> recycle_front(const std::string& pool) override;
     ApiResult<void> scale(const std::string& pool, unsigned workers) override;
+    ApiResult<void> set_max(const std::string& pool, unsigned workers) override;
     ApiResult<void> pause(const std::string& pool) override;
     ApiResult<void> resume(const std::string& pool) override;
     ApiResult<ReloadReport> reload() override;
@@ -46,6 +48,7 @@ class Supervisor::Impl final : public ControlApi {
     void open();
     void add_pool(std::list<Pool>& pools, PoolSettings settings);
     static bool lets_others_in(const Settings& settings);
+    void find_owners();
     boost::asio::awaitable<void> run_pool(std::list<Pool>::iterator pool);
     boost::asio::awaitable<void> keep_house();
     void sweep_orphans();
@@ -70,6 +73,7 @@ class Supervisor::Impl final : public ControlApi {
     std::unique_ptr<Cgroups> cgroups_;
     std::unique_ptr<control::HttpServer> http_;
     std::list<Pool> pools_;
+    std::multimap<uid_t, std::string> owners_;  ///< users of pools with a front, and these pools
     bool stopping_ = false;
     bool reloaded_ = false;  ///< what is wrong with the settings now is no failure of the start
     std::string impossible_settings_;

@@ -73,6 +73,7 @@ class Connection {
                Duration idle_timeout)
         : socket_(client.socket),
           peer_(client.peer),
+          operates_(client.operates),
           router_(router),
           clock_(clock),
           logger_(logger),
@@ -92,11 +93,15 @@ class Connection {
     asio::awaitable<bool> end_with(ApiError error);
     asio::awaitable<error_code> drain();
     asio::awaitable<void> client_gone();
+    Access access() const {
+        return !peer_ ? Access::read_only : operates_ ? Access::full : Access::own_pools;
+    }
     asio::awaitable<error_code> within(Duration limit, asio::awaitable<error_code> work);
     void log_request(const HttpRequest& request, unsigned status) const;
 
     Socket& socket_;
     const std::optional<ipc::PeerCredentials>& peer_;
+    bool operates_;
     Router& router_;
     Clock& clock_;
     const Logger& logger_;
@@ -124,9 +129,9 @@ asio::awaitable<bool> Connection::serve_one() {
     request.target = std::string(parser.get().target());
     request.body = std::move(parser.get().body());
     const bool keep_alive = parser.get().keep_alive();
-    const Access access = peer_ ? Access::full : Access::read_only;
+    request.user = peer_ ? peer_->uid : 0;
     const HttpResponse answer =
-        co_await router_.handle(request, access, [this] { return client_gone(); });
+        co_await router_.handle(request, access(), [this] { return client_gone(); });
     log_request(request, answer.status);
 
     Response response = make_response(answer, parser.get().version(), keep_alive);

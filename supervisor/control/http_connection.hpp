@@ -16,6 +16,7 @@ namespace supervise::control {
 struct HttpClient {
     boost::asio::generic::stream_protocol::socket socket;
     std::optional<ipc::PeerCredentials> peer;  ///< none: it came over TCP
+    bool operates = true;                      ///< else the peer may only ask for its own pools
 };
 
 /// Serves one client until it leaves, breaks a rule or is idle for too long: request by request,

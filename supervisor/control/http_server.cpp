@@ -1,6 +1,7 @@
 #include "http_server.hpp"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,13 +49,15 @@ bool may_operate(uid_t user, const std::vector<uid_t>& operators) {
 HttpServer::HttpServer(asio::any_io_executor executor, ControlApi& api, Clock& clock, Logger logger,
                        Options options)
     : executor_(std::move(executor)),
+      api_(api),
       router_(api),
       clock_(clock),
       logger_(std::move(logger)),
       options_(std::move(options)) {}
 
 Result<void> HttpServer::open() {
-    auto local = Listener::on_path(socket_path(), !options_.operators.empty());
+    auto local =
+        Listener::on_path(socket_path(), options_.for_owners || !options_.operators.empty());
     if (!local) {
         return local.error();
     }
@@ -72,6 +75,8 @@ Result<void> HttpServer::open() {
     }
     return {};
 }
+
+void HttpServer::let_owners_in() { ::chmod(socket_path().c_str(), 0666); }
 
 std::optional<std::string> HttpServer::tcp_address() const {
     for (const Listener& listener : listeners_) {
@@ -112,13 +117,15 @@ asio::awaitable<void> HttpServer::accept_from(const Listener& listener, TaskGrou
 
 void HttpServer::admit(UniqueFd socket, bool local, TaskGroup& group) {
     std::optional<ipc::PeerCredentials> peer;
+    bool operates = true;
     if (local) {
         const auto found = ipc::peer_credentials(socket.get());
         if (!found) {
             return;
         }
         peer = *found;
-        if (!may_operate(peer->uid, options_.operators)) {
+        operates = may_operate(peer->uid, options_.operators);
+        if (!operates && api_.pools_of(peer->uid).empty()) {
             logger_.warning("control.forbidden", {{"uid", peer->uid}, {"pid", peer->pid}});
             refuse(socket.get(),
                    {403, "not_permitted",
@@ -127,7 +134,8 @@ void HttpServer::admit(UniqueFd socket, bool local, TaskGroup& group) {
             return;
         }
     }
-    if (connections_ >= options_.max_connections) {
+    // Pools' users are not to keep the operators out.
+    if (connections_ >= options_.max_connections / (operates ? 1 : 2)) {
         refuse(socket.get(), {503, "too_many_connections",
                               std::to_string(connections_) + " connections are open; try again"});
         return;
@@ -136,7 +144,7 @@ void HttpServer::admit(UniqueFd socket, bool local, TaskGroup& group) {
     socklen_t size = sizeof address;
     ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
     const asio::generic::stream_protocol protocol(address.ss_family, 0);
-    HttpClient client{{executor_, protocol, socket.get()}, peer};
+    HttpClient client{{executor_, protocol, socket.get()}, peer, operates};
     socket.release();
     ++connections_;
     group.spawn("control client", serve(std::move(client)));

@@ -23,6 +23,7 @@ class HttpServer {
         std::string runtime_dir;
         std::optional<std::string> listen;  ///< "host:port"
         std::vector<uid_t> operators;       ///< user IDs, besides root and our own
+        bool for_owners = false;            ///< pools' users may connect, see Access::own_pools
         unsigned max_connections = 64;
         Duration idle_timeout = std::chrono::seconds(30);  ///< also for one whole request
     };
@@ -32,6 +33,8 @@ class HttpServer {
 
     /// Opens the listening sockets; the error names the address and says why.
     Result<void> open();
+    /// After a reload, as for_owners.
+    void let_owners_in();
     /// Serves until cancelled, then removes the sockets; open() must have succeeded.
     boost::asio::awaitable<void> run();
 
@@ -45,6 +48,7 @@ class HttpServer {
     void admit(UniqueFd socket, bool local, TaskGroup& group);
 
     boost::asio::any_io_executor executor_;
+    ControlApi& api_;
     Router router_;
     Clock& clock_;
     Logger logger_;

@@ -151,8 +151,8 @@ ApiResult<RecycleRequest> read_recycle(std::string_view body) {
     return RecycleRequest{*slot, *renew_template, *front};
 }
 
-ApiResult<unsigned> read_scale(std::string_view body) {
-    const auto object = read_object(body, {"workers"});
+ApiResult<ScaleRequest> read_scale(std::string_view body) {
+    const auto object = read_object(body, {"workers", "max"});
     if (!object) {
         return object.error();
     }
@@ -160,10 +160,14 @@ ApiResult<unsigned> read_scale(std::string_view body) {
     if (!workers) {
         return workers.error();
     }
-    if (!*workers) {
-        return bad_request("say how many, as in {\"workers\": 4}");
+    const auto most = read_number(*object, "max", 0, most_workers);
+    if (!most) {
+        return most.error();
     }
-    return **workers;
+    if (workers->has_value() == most->has_value()) {
+        return bad_request("say how many, as in {\"workers\": 4}; or {\"max\": 4}");
+    }
+    return ScaleRequest{*workers ? **workers : **most, most->has_value()};
 }
 
 ApiResult<void> read_nothing(std::string_view body) {

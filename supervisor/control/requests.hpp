@@ -27,8 +27,12 @@ struct RecycleRequest {
 /// No body, {}, {"slot": N}, {"template": true} or {"front": true}.
 ApiResult<RecycleRequest> read_recycle(std::string_view body);
 
-/// {"workers": N}
-ApiResult<unsigned> read_scale(std::string_view body);
+struct ScaleRequest {
+    unsigned workers = 0;
+    bool most = false;  ///< an elastic pool may go on having fewer
+};
+/// {"workers": N} or {"max": N}
+ApiResult<ScaleRequest> read_scale(std::string_view body);
 
 /// For requests that carry nothing: no body, or {}.
 ApiResult<void> read_nothing(std::string_view body);

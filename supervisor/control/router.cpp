@@ -1,5 +1,6 @@
 #include "router.hpp"
 
+#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "json.hpp"
@@ -37,6 +38,21 @@ HttpResponse wrong_method(const HttpRequest& request, std::string_view path, std
     return response;
 }
 
+HttpResponse forbidden(const HttpRequest& request, const std::vector<std::string>& own) {
+    std::string names;
+    for (const std::string& name : own) {
+        names += (names.empty() ? "" : ", ") + name;
+    }
+    return error_response({403, "not_permitted",
+                           "user " + std::to_string(request.user) +
+                               " may GET /status, and recycle, scale, pause and resume pool " +
+                               names + "; the rest is for root and [supervisor] operators"});
+}
+
+bool is_own(const Route& route, const PathValues& values, const std::vector<std::string>& own) {
+    return route.for_owner && std::find(own.begin(), own.end(), values.front()) != own.end();
+}
+
 /// No exception but a cancellation leaves, so that `||` ends with the job in any case.
 asio::awaitable<ApiResult<JobEnd>> wait_for_job(ControlApi& api, std::string pool,
                                                 SubmitRequest request) {
@@ -61,6 +77,9 @@ asio::awaitable<HttpResponse> Router::handle(HttpRequest request, Access access,
     const std::string_view target = request.target;
     const std::string_view path = target.substr(0, target.find('?'));
     std::string allow;
+    const bool limited = access == Access::own_pools;
+    const std::vector<std::string> own =
+        limited ? api_.pools_of(request.user) : std::vector<std::string>();
     for (const Route& route : routes()) {
         auto values = match(route.pattern, path);
         if (!values) {
@@ -72,6 +91,12 @@ asio::awaitable<HttpResponse> Router::handle(HttpRequest request, Access access,
             allow = route.method;
             continue;
         }
+        if (limited && route.pattern == "/status") {
+            co_return own_status(own);
+        }
+        if (limited && !is_own(route, *values, own)) {
+            co_return forbidden(request, own);
+        }
         if (route.answer != nullptr) {
             co_return route.answer(api_, *values, request.body);
         }
@@ -79,6 +104,14 @@ asio::awaitable<HttpResponse> Router::handle(HttpRequest request, Access access,
                                   std::move(client_gone));
     }
     co_return allow.empty() ? unknown_path(path) : wrong_method(request, path, allow, access);
+}
+
+HttpResponse Router::own_status(const std::vector<std::string>& own) {
+    Snapshot snapshot = api_.snapshot();
+    std::erase_if(snapshot.pools, [&own](const PoolSnapshot& pool) {
+        return std::find(own.begin(), own.end(), pool.name) == own.end();
+    });
+    return {200, to_text(to_json(snapshot)) + '\n'};
 }
 
 asio::awaitable<HttpResponse> Router::submit(std::string pool, std::string body,

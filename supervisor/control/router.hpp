@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <string>
@@ -12,6 +14,7 @@ struct HttpRequest {
     std::string method;
     std::string target;
     std::string body;
+    uid_t user = 0;  ///< who asks, with Access::own_pools
 };
 
 struct HttpResponse {
@@ -24,8 +27,9 @@ struct HttpResponse {
 /// {"error": ...} with its status.
 HttpResponse error_response(const ApiError& error);
 
-/// Requests over TCP may look and not touch: there is no peer to check.
-enum class Access { full, read_only };
+/// Requests over TCP may look and not touch: there is no peer to check. The user of a pool whose
+/// front supervise runs may look at that pool, and do to it what Celery's remote control can.
+enum class Access { full, read_only, own_pools };
 
 /// From a request to an answer, through a ControlApi. Knows no socket. Owned by the HttpServer; the
 /// ControlApi must outlive it.
@@ -40,6 +44,7 @@ class Router {
                                                 ClientGone client_gone);
 
   private:
+    HttpResponse own_status(const std::vector<std::string>& own);
     boost::asio::awaitable<HttpResponse> submit(std::string pool, std::string body,
                                                 ClientGone client_gone);
 

@@ -97,12 +97,15 @@ HttpResponse post_recycle(ControlApi& api, const PathValues& values, const std::
 }
 
 HttpResponse post_scale(ControlApi& api, const PathValues& values, const std::string& body) {
-    const auto workers = read_scale(body);
-    if (!workers) {
-        return error_response(workers.error());
+    const auto request = read_scale(body);
+    if (!request) {
+        return error_response(request.error());
     }
-    const auto scaled = api.scale(values[0], *workers);
-    return scaled ? answer_json({{"pool", values[0]}, {"workers", *workers}})
+    const unsigned workers = request->workers;
+    const auto scaled =
+        request->most ? api.set_max(values[0], workers) : api.scale(values[0], workers);
+    const char* const key = request->most ? "max" : "workers";
+    return scaled ? answer_json({{"pool", values[0]}, {key, workers}})
                   : error_response(scaled.error());
 }
 
@@ -151,10 +154,10 @@ constexpr Route table[] = {
      R"({"task": T, "ids": [...], "priority": 0..9, "wait": false} -> {"job_id": N})", nullptr},
     {"POST", "/pools/{pool}/recycle",
      R"({"slot": N}, {"template": true}, {"front": true} or nothing: replace one, or all workers)",
-     post_recycle},
-    {"POST", "/pools/{pool}/scale", R"({"workers": N})", post_scale},
-    {"POST", "/pools/{pool}/pause", "begin no new job", post_pause},
-    {"POST", "/pools/{pool}/resume", "undo pause; reset a degraded pool", post_resume},
+     post_recycle, true},
+    {"POST", "/pools/{pool}/scale", R"({"workers": N}, or {"max": N})", post_scale, true},
+    {"POST", "/pools/{pool}/pause", "begin no new job", post_pause, true},
+    {"POST", "/pools/{pool}/resume", "undo pause; reset a degraded pool", post_resume, true},
     {"POST", "/reload", "read the config file again and apply the difference", post_reload},
     {"POST", "/stop", "drain and end", post_stop},
 };

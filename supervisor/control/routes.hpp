@@ -18,6 +18,7 @@ struct Route {
     std::string_view summary;
     /// Null for the one that waits: Router::submit.
     HttpResponse (*answer)(ControlApi& api, const PathValues& values, const std::string& body);
+    bool for_owner = false;  ///< the user of the pool in the path may ask for it, too
 };
 
 std::span<const Route> routes();

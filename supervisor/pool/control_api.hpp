@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/awaitable.hpp>
 #include <boost/system/result.hpp>
 #include <optional>
@@ -49,6 +51,8 @@ class ControlApi {
     virtual ~ControlApi() = default;
 
     virtual Snapshot snapshot() = 0;
+    /// The pools whose front supervise runs as this user.
+    virtual std::vector<std::string> pools_of(uid_t user) = 0;
 
     virtual ApiResult<JobId> submit(const std::string& pool, const std::string& task,
                                     const std::vector<ipc::Id>& ids, unsigned priority) = 0;
@@ -66,6 +70,8 @@ class ControlApi {
     /// 409 "no_front" where supervise runs none.
     virtual ApiResult<unsigned> recycle_front(const std::string& pool) = 0;
     virtual ApiResult<void> scale(const std::string& pool, unsigned workers) = 0;  ///< 0..1024
+    /// 0..1024 as the most; the least stays, where the pool's file has one.
+    virtual ApiResult<void> set_max(const std::string& pool, unsigned workers) = 0;
     virtual ApiResult<void> pause(const std::string& pool) = 0;   ///< no new job begins
     virtual ApiResult<void> resume(const std::string& pool) = 0;  ///< also resets a tripped breaker
     virtual ApiResult<ReloadReport> reload() = 0;  ///< the config file; nothing changes on an error

@@ -27,6 +27,11 @@ bool needs_new_workers(const PoolSettings& before, const PoolSettings& after) {
     return of_a_process(before) != of_a_process(after);
 }
 
+std::optional<unsigned> elastic_least(const PoolSettings& settings) {
+    return settings.min_workers < settings.max_workers ? std::optional(settings.min_workers)
+                                                       : std::nullopt;
+}
+
 AttemptPlace place_of(const Worker& worker) {
     return {worker.name().slot, worker.name().incarnation, worker.pid(), worker.record.memory.rss};
 }
@@ -40,6 +45,7 @@ Pool::Pool(PoolContext context, PoolSettings settings)
       roster_(context_, *this, settings_),
       intake_(context_, *this, desk_, settings_),
       fronts_(context_, settings_),
+      least_(elastic_least(*settings_)),
       changed_(context_.executor, asio::steady_timer::time_point::max()),
       look_(context_.executor, asio::steady_timer::time_point::max()),
       group_(context_.executor) {}
@@ -288,13 +294,24 @@ ApiResult<unsigned> Pool::recycle_front() {
 }
 
 ApiResult<void> Pool::scale(unsigned workers) {
-    if (workers > 1024) {
+    least_.reset();
+    return resize(workers, workers);
+}
+
+ApiResult<void> Pool::set_max(unsigned workers) {
+    return resize(std::min(least_.value_or(workers), workers), workers);
+}
+
+ApiResult<void> Pool::resize(unsigned least, unsigned most) {
+    if (most > 1024) {
         return ApiError{400, "bad_request", "a pool has 0 to 1024 workers"};
     }
     context_.logger.info(
-        "pool.scaled", {{"pool", settings_->name}, {"workers", workers}, {"reason", "requested"}});
+        "pool.scaled",
+        {{"pool", settings_->name}, {"workers", most}, {"min", least}, {"reason", "requested"}});
     auto settings = std::make_shared<PoolSettings>(*settings_);
-    settings->min_workers = settings->max_workers = workers;
+    settings->min_workers = least;
+    settings->max_workers = most;
     settings_ = settings;
     roster_.resize(settings_);
     intake_.apply(settings_);
@@ -317,6 +334,10 @@ void Pool::resume() {
 
 void Pool::apply(PoolSettings settings) {
     const bool replace = needs_new_workers(*settings_, settings);
+    if (settings.min_workers != settings_->min_workers ||
+        settings.max_workers != settings_->max_workers) {
+        least_ = elastic_least(settings);
+    }
     settings_ = std::make_shared<const PoolSettings>(std::move(settings));
     desk_.set_queue_limit(settings_->jobs.queue_limit);
     intake_.apply(settings_);

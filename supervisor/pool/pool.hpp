@@ -38,6 +38,7 @@ class Pool final : private WorkerOwner, private ClientDesk {
     ApiResult<unsigned> renew_template();
     ApiResult<unsigned> recycle_front();
     ApiResult<void> scale(unsigned workers);
+    ApiResult<void> set_max(unsigned workers);
     void pause();
     void resume();
     void apply(PoolSettings settings);
@@ -72,6 +73,7 @@ class Pool final : private WorkerOwner, private ClientDesk {
     void drain(TimePoint now);
     void close_desk(TimePoint now);
     void renew_front();
+    ApiResult<void> resize(unsigned least, unsigned most);
     void dispatch();
     void hand_next(Worker& worker);
     std::string state() const;
@@ -83,8 +85,9 @@ class Pool final : private WorkerOwner, private ClientDesk {
     Roster roster_;
     Intake intake_;
     FrontKeeper fronts_;
-    unsigned rolls_seen_ = 0;  ///< new generations that the front has followed
-    std::vector<Job*> batch_;  ///< what dispatch hands to one worker; kept for its memory
+    std::optional<unsigned> least_;  ///< set_max() leaves it; none: a pool of fixed size
+    unsigned rolls_seen_ = 0;        ///< new generations that the front has followed
+    std::vector<Job*> batch_;        ///< what dispatch hands to one worker; kept for its memory
     bool stopping_ = false;
     bool closed_ = false;  ///< and the front has gone: jobs that wait have had their end
     bool paused_ = false;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,3 +284,46 @@ def test_a_pool_restart_where_the_workers_are_spawned(make: Make) -> None:
     before = served.get("pid")
     assert served.control("pool_restart") == {"ok": "reload started"}
     served.until(lambda: served.get("pid") != before, "another worker")
+
+
+def test_what_celery_resizes_stays_elastic(make: Make) -> None:
+    served = make(pool={"workers": {"min": 1, "max": 6}}).serve()
+    served.control("pool_shrink", n=1)
+    served.until(lambda: "workers=5 min=1" in served.log(), "its most to be less, and its least what it was")
+
+
+def test_the_environment_does_not_decide_what_supervise_does(make: Make) -> None:
+    served = make().serve(CELERY_WORKER_AUTOSCALE="6,1", CELERY_WORKER_CONCURRENCY="7")
+    stats = served.control("stats")
+    assert "autoscaler" not in stats
+    assert stats["pool"]["max-concurrency"] == 2
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """That other users can reach; pytest's own they cannot."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start workers as another user")
+    with tempfile.TemporaryDirectory(prefix="sc-") as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+def test_a_front_of_another_user_controls_its_pool(open_folder: Path, redis_server: Redis) -> None:
+    redis_server.flush()
+    urls = redis_server.url(0), redis_server.url(1)
+    restarts = "app.conf.worker_pool_restarts = True\n"
+    served = Served(open_folder, *urls, source=restarts, pool={"user": "nobody", "group": "nogroup"})
+    os.chmod(served.environment["TMPDIR"], 0o711)
+    try:
+        served.serve()
+        assert served.pool()["state"] == "running"
+        before = served.get("pid")
+        assert "ok" in served.control("pool_grow", n=1)
+        assert served.status()["workers_wanted"] == 3
+        assert "ok" in served.control("pool_shrink", n=2)
+        assert served.status()["workers_wanted"] == 1
+        assert served.control("pool_restart") == {"ok": "reload started"}
+        served.until(lambda: served.get("pid") != before, "another worker")
+    finally:
+        served.close()

@@ -132,6 +132,7 @@ class FakeControlApi final : public ControlApi {
     bool queue_full = false;
     bool has_template = true;
     bool has_front = true;
+    std::optional<uid_t> owner;  ///< of pool "reports"
     std::optional<ApiError> reload_error;
     std::function<void()> on_snapshot = [] {};
 
@@ -150,6 +151,10 @@ class FakeControlApi final : public ControlApi {
     Snapshot snapshot() override {
         on_snapshot();
         return current;
+    }
+
+    std::vector<std::string> pools_of(uid_t user) override {
+        return user == owner ? std::vector<std::string>{"reports"} : std::vector<std::string>();
     }
 
     ApiResult<JobId> submit(const std::string& pool, const std::string& task,
@@ -224,6 +229,9 @@ class FakeControlApi final : public ControlApi {
     }
     ApiResult<void> scale(const std::string& pool, unsigned workers) override {
         return change("scale", pool, ' ' + std::to_string(workers));
+    }
+    ApiResult<void> set_max(const std::string& pool, unsigned workers) override {
+        return change("set_max", pool, ' ' + std::to_string(workers));
     }
     ApiResult<void> pause(const std::string& pool) override { return change("pause", pool); }
     ApiResult<void> resume(const std::string& pool) override { return change("resume", pool); }

@@ -1,4 +1,5 @@
 // What the server puts up with, and how it refuses the rest.
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -220,22 +221,39 @@ TEST_CASE("over TCP one may look and not touch", "[http]") {
 
 namespace {
 
-/// The status that a process of another user gets.
-unsigned status_as_user(uid_t user, const std::string& runtime_dir) {
+/// What a process of another user is told; 0 where it may not connect.
+RawResponse told_user(uid_t user, const std::string& runtime_dir, bool post,
+                      const std::string& path, const std::string& body = "") {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
     const pid_t child = ::fork();
     if (child == 0) {
-        unsigned status = 0;
+        std::string answer = "0";
         if (::setresuid(user, user, user) == 0) {
             try {
-                status = RawClient::on_path(runtime_dir).get("/status").status;
+                RawClient client = RawClient::on_path(runtime_dir);
+                const RawResponse response = post ? client.post(path, body) : client.get(path);
+                answer = std::to_string(response.status) + ' ' + response.body;
             } catch (const std::exception&) {
             }
         }
-        ::_exit(static_cast<int>(status / 100));
+        [[maybe_unused]] const auto sent = ::write(ends[1], answer.data(), answer.size());
+        ::_exit(0);
     }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WEXITSTATUS(status) * 100U;
+    ::close(ends[1]);
+    std::string answer(4096, '\0');
+    const ssize_t got = ::read(ends[0], answer.data(), answer.size());
+    ::close(ends[0]);
+    ::waitpid(child, nullptr, 0);
+    answer.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    RawResponse response;
+    response.status = static_cast<unsigned>(std::atoi(answer.c_str()));
+    response.body = answer;
+    return response;
+}
+
+unsigned status_as_user(uid_t user, const std::string& runtime_dir) {
+    return told_user(user, runtime_dir, false, "/status").status / 100 * 100;
 }
 
 }  // namespace
@@ -258,4 +276,46 @@ TEST_CASE("only root, the supervisor's user and operators may use the socket", "
     CHECK(status_as_user(12'345, open.runtime_dir()) == 200);
     CHECK(status_as_user(12'346, open.runtime_dir()) == 400);
     CHECK(status_as_user(0, open.runtime_dir()) == 200);
+}
+
+TEST_CASE("a pool's own user may ask for this pool alone", "[http]") {
+    if (::geteuid() != 0) {
+        SUPERVISE_SKIP("needs root, to become another user");
+    }
+    control::HttpServer::Options options;
+    options.for_owners = true;
+    ControlServer server(options);
+    std::filesystem::permissions(server.runtime_dir(), std::filesystem::perms(0755));
+    server.api.owner = 12'345;
+    PoolSnapshot other;
+    other.name = "mail";
+    server.api.current.pools.push_back(other);
+    server.start();
+    const std::string& folder = server.runtime_dir();
+
+    const RawResponse status = told_user(12'345, folder, false, "/status");
+    CHECK(status.status == 200);
+    CHECK_THAT(status.body, ContainsSubstring("\"reports\""));
+    CHECK_THAT(status.body, !ContainsSubstring("\"mail\""));
+    const auto post = [&](const char* path, const char* body = "") {
+        return told_user(12'345, folder, true, path, body);
+    };
+    CHECK(post("/pools/reports/scale", R"({"max": 3})").status == 200);
+    CHECK(post("/pools/reports/recycle").status == 200);
+    CHECK(post("/pools/reports/pause").status == 200);
+    CHECK(post("/pools/reports/resume").status == 200);
+    const std::vector<std::string> allowed = server.api.calls();
+    CHECK(allowed.size() == 4);
+    for (const char* path : {"/stop", "/reload", "/pools/reports/jobs", "/pools/mail/scale",
+                             "/pools/mail/recycle", "/pools/mail/pause", "/pools/%6dail/resume"}) {
+        const RawResponse refused = post(path, R"({"max": 3})");
+        CHECK(refused.status == 403);
+        CHECK_THAT(refused.body, ContainsSubstring("of pool reports") ||
+                                     ContainsSubstring("pause and resume pool reports"));
+    }
+    for (const char* path : {"/", "/metrics", "/why/812", "/why/reports/1", "/healthz"}) {
+        CHECK(told_user(12'345, folder, false, path).status == 403);
+    }
+    CHECK(server.api.calls() == allowed);
+    CHECK(told_user(12'346, folder, false, "/status").status == 403);
 }

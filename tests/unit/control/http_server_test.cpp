@@ -176,14 +176,15 @@ TEST_CASE("each change reaches the supervisor once", "[http]") {
     CHECK(client.post("/pools/reports/recycle", R"({"front": true})").body ==
           "{\"pool\": \"reports\", \"front\": 3}\n");
     CHECK(client.post("/pools/reports/scale", R"({"workers": 6})").status == 200);
+    CHECK(client.post("/pools/reports/scale", R"({"max": 7})").status == 200);
     CHECK(client.post("/pools/reports/pause").status == 200);
     CHECK(client.post("/pools/reports/resume", "{}").status == 200);
     CHECK_THAT(client.post("/reload").body, ContainsSubstring("1000 -> 500"));
     CHECK(client.post("/stop").status == 202);
     CHECK(server.api.calls() ==
           std::vector<std::string>{"recycle reports", "recycle reports/2", "renew_template reports",
-                                   "recycle_front reports", "scale reports 6", "pause reports",
-                                   "resume reports", "reload", "stop"});
+                                   "recycle_front reports", "scale reports 6", "set_max reports 7",
+                                   "pause reports", "resume reports", "reload", "stop"});
 }
 
 TEST_CASE("a change that cannot be made is refused and says why", "[http]") {

@@ -94,8 +94,14 @@ TEST_CASE("recycle takes a slot, the template, the front, or nothing for all wor
 }
 
 TEST_CASE("scale needs a number of workers", "[requests]") {
-    CHECK(*read_scale(R"({"workers": 0})") == 0);
-    CHECK(*read_scale(R"({"workers": 1024})") == 1024);
+    CHECK(read_scale(R"({"workers": 0})")->workers == 0);
+    CHECK(read_scale(R"({"workers": 1024})")->workers == 1024);
+    CHECK_FALSE(read_scale(R"({"workers": 4})")->most);
+    CHECK(read_scale(R"({"max": 4})")->workers == 4);
+    CHECK(read_scale(R"({"max": 4})")->most);
+    CHECK_THAT(error_of(read_scale(R"({"workers": 4, "max": 4})")),
+               ContainsSubstring("say how many"));
+    CHECK_THAT(error_of(read_scale(R"({"max": 1025})")), ContainsSubstring("0 to 1024"));
     CHECK_THAT(error_of(read_scale("")), ContainsSubstring("say how many"));
     CHECK_THAT(error_of(read_scale(R"({"workers": 1025})")), ContainsSubstring("0 to 1024"));
     CHECK_THAT(error_of(read_scale(R"({"workers": 18446744073709551615})")),

@@ -216,3 +216,24 @@ TEST_CASE("a paused pool begins nothing, and goes on when it is resumed", "[pool
     stage.pool().resume();
     CHECK(stage.job(stage.worker(1, 1)) == id);
 }
+
+TEST_CASE("a new most leaves an elastic pool its least", "[pool][size]") {
+    ScalingStage stage;
+    stage.settings.min_workers = 2;
+    stage.start_ready();
+    const auto sizes = [&stage] {
+        const PoolSettings& now = stage.pool().settings();
+        return std::pair(now.min_workers, now.max_workers);
+    };
+    stage.pool().set_max(5).value();
+    CHECK(sizes() == std::pair(2U, 5U));
+    stage.pool().set_max(1).value();
+    CHECK(sizes() == std::pair(1U, 1U));
+    stage.pool().set_max(4).value();
+    CHECK(sizes() == std::pair(2U, 4U));
+    CHECK(stage.pool().set_max(1025).has_error());
+
+    stage.pool().scale(3).value();  // from now on of fixed size
+    stage.pool().set_max(4).value();
+    CHECK(sizes() == std::pair(4U, 4U));
+}

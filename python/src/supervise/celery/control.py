@@ -37,8 +37,9 @@ class Control:
         pools: dict[str, dict[str, Any]] = self._ask("GET", "/status")["pools"]
         return pools.get(self._pool, {})
 
-    def scale(self, workers: int) -> None:
-        self._ask("POST", f"/pools/{self._pool}/scale", {"workers": workers})
+    def set_max(self, workers: int) -> None:
+        """A pool of fixed size has so many; an elastic one at most."""
+        self._ask("POST", f"/pools/{self._pool}/scale", {"max": workers})
 
     def recycle(self, template: bool) -> None:
         """With a template: the application is imported anew, for all workers."""

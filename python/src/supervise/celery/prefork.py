@@ -167,7 +167,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
         before = self._size
         self._size += by
         try:
-            self._link.control.scale(self._workers())
+            self._link.control.set_max(self._workers())
         except ControlError:
             self._size = before
             raise
