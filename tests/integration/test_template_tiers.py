@@ -7,6 +7,7 @@ import pytest
 
 import supervise
 from support import process
+from support.daemon import LAUNCHER
 from support.leftovers import alive, cgroups, until
 from support.tiers import TIERS, start_on_tier
 
@@ -42,11 +43,12 @@ def test_each_is_in_a_leaf_of_its_own_and_out_of_its_templates_session(preload, 
     assert len(names) == 4
     assert {os.getsid(pid) for pid in names} == set(names), "each leads a session"
     assert {process.parent(pid) for pid in names} == {sv.process.pid}
+    root = "/" if LAUNCHER else sv.cgroup_root + "/"
     hierarchies = {"A": [""], "B": ["", "memory"], "C": [], "D": []}[tier]
     for pid, name in names.items():
         groups = process.cgroups(pid)
         for hierarchy in hierarchies:
-            assert groups[hierarchy].startswith(sv.cgroup_root + "/"), groups
+            assert groups[hierarchy].startswith(root), groups
             assert groups[hierarchy].endswith("/p/" + name), groups
         if not hierarchies:
             assert groups == process.cgroups(os.getpid())
@@ -97,7 +99,7 @@ def test_the_kernels_line_above_it(preload, tier):
     sv = preload(memory={"hard": "100M"})
     with sv.client() as client:
         with pytest.raises(supervise.JobLost) as caught:
-            client.submit("suite.grow_at_once", 1500).result(timeout=30)
+            client.submit("suite.grow_at_once", 600).result(timeout=30)
         causes = ["memory_hard_limit"] + (["oom_worker"] if tier in "AB" else [])
         assert caught.value.cause in causes
         assert client.submit("suite.echo", 1).result(timeout=20) == 1
