@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from brokers import Redis
 from celery_front import BINARY
 from served import Served
+from worker_process import MAIN, PYTHON
 
 Make = Callable[..., Served]
 
@@ -277,6 +280,28 @@ def test_the_front_ends_with_a_supervise_that_was_killed(make: Make) -> None:
     served.signal(signal.SIGKILL)
     served.wait()
     served.until(lambda: not served.supervises(), "the workers and the front to end")
+
+
+def test_a_front_whose_supervise_has_gone_before_it_is_up_ends(tmp_path: Path) -> None:
+    (tmp_path / "proj.py").write_text("from celery import Celery\napp = Celery('proj', broker='memory://')\n")
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+    options = ["--path", str(tmp_path), "--pool", "work", "--front", "-c", "1", "-n", "work@here"]
+    pid = os.posix_spawn(
+        PYTHON,
+        [PYTHON, str(MAIN), "proj", *options],
+        {**os.environ, "SUPERVISE_SOCKET": str(tmp_path / "work.sock")},
+        file_actions=[(os.POSIX_SPAWN_DUP2, its.fileno(), 3)],
+    )
+    its.close()
+    ended = os.pidfd_open(pid)
+    try:
+        waited = select.select([ended], [], [], 30)[0]
+    finally:
+        os.close(ended)
+        os.kill(pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert waited and code == 0
 
 
 def test_a_pool_restart_where_the_workers_are_spawned(make: Make) -> None:

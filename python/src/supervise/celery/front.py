@@ -30,8 +30,9 @@ _LAST_SECONDS = 20.0  # for a warm shutdown, once supervise is gone
 
 def main(channel: socket.socket, app: str, arguments: list[str]) -> NoReturn:
     """`arguments` go to `celery worker`."""
-    code = _start.exit_code_of(lambda: _prepare(channel, app))
-    if code:
+    prepared: list[bool] = []
+    code = _start.exit_code_of(lambda: prepared.append(_prepare(channel, app)))
+    if not prepared:  # also where supervise has gone meanwhile, which is no failure
         _leave.leave_at_once(code)
     sys.argv = ["celery", "-q", "-A", app, "worker", "-P", _POOL, *arguments]
     from celery.bin.celery import main as celery
@@ -39,7 +40,7 @@ def main(channel: socket.socket, app: str, arguments: list[str]) -> NoReturn:
     sys.exit(celery())
 
 
-def _prepare(channel: socket.socket, app: str) -> None:
+def _prepare(channel: socket.socket, app: str) -> bool:
     os.environ.pop("REMAP_SIGTERM", None)  # SIGTERM is supervise's word for a warm shutdown
     what = f"the Celery application {app} could not be loaded"
     _start.attempt(channel, what, lambda: _load(app))
@@ -55,6 +56,7 @@ def _prepare(channel: socket.socket, app: str) -> None:
 
     signals.worker_ready.connect(tell, weak=False)
     threading.Thread(target=_listen, args=[channel], name="supervise-front", daemon=True).start()
+    return True
 
 
 def _forget_options() -> None:
