@@ -12,29 +12,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A front that has not reached the broker for so long is told of.
-constexpr Duration slow_time = 10s;
 /// One that has been asked to trim so lately is not asked again, but replaced.
 constexpr Duration trim_pause = 60s;
 
 /// Without the traceback, which the log has.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-const char* name_of(FrontProcess::State state) {
-    switch (state) {
-        case FrontProcess::State::starting:
-            return "starting";
-        case FrontProcess::State::connecting:
-            return "connecting";
-        case FrontProcess::State::ready:
-            return "ready";
-        case FrontProcess::State::stopping:
-            return "stopping";
-        case FrontProcess::State::gone:
-            break;
-    }
-    return "gone";
-}
 
 }  // namespace
 
@@ -82,9 +64,9 @@ asio::awaitable<void> FrontKeeper::join() { co_await running_.join(); }
 
 void FrontKeeper::tick(TimePoint now, bool may_start) {
     for (FrontProcess& each : fronts_) {
-        each.check(now, settings_->front.value_or(FrontSettings{}));
-        if (!stopping_ && settings_->front) {
-            each.check_stop(now, settings_->front->stop_timeout);
+        each.check(now);
+        if (!stopping_) {
+            each.check_stop(now);
         }
     }
     if (stopping_ || !wanted()) {
@@ -157,11 +139,16 @@ unsigned FrontKeeper::recycle(RecycleReason reason) {
 
 void FrontKeeper::apply(std::shared_ptr<const PoolSettings> settings) {
     const std::shared_ptr<const PoolSettings> before = std::exchange(settings_, settings);
+    if (before->front == settings_->front) {
+        return;
+    }
     line_checked_ = line_suspended_ = false;
     complaint_.clear();
     futility_.reset();
-    if (before->front == settings_->front) {
-        return;
+    if (settings_->front) {
+        for (FrontProcess& each : fronts_) {
+            each.apply(*settings_->front);
+        }
     }
     if (stopping_) {
         return;
@@ -247,8 +234,25 @@ void FrontKeeper::complain(const std::string& text) {
     context_.logger.error("pool.misconfigured", {{"pool", settings_->name}, {"error", complaint_}});
 }
 
+/// The next one takes the other place; what this one held goes to it, by the broker.
+void FrontKeeper::front_leaves(FrontProcess& leaving) {
+    if (&leaving != serving_) {
+        return;
+    }
+    serving_ = nullptr;
+    ++restarts_["left"];
+    context_.logger.info("front.leaving", {{"pool", settings_->name},
+                                           {"front", leaving.incarnation()},
+                                           {"pid", leaving.pid()},
+                                           {"node", leaving.node()}});
+    start_at_ = context_.clock->now() +
+                backoff_.after_death(settings_->restart, worked_, context_.random_share());
+}
+
 void FrontKeeper::front_gone(FrontProcess& gone, const ExitVerdict& verdict) {
-    const bool expected = stopping_ || (&gone != serving_ && &gone != coming_);
+    const bool served = &gone == serving_;
+    const bool failed = gone.left() && !gone.ended_well() && verdict.cause != Cause::shutdown;
+    const bool expected = stopping_ || (!served && &gone != coming_ && !failed);
     context_.logger.log(expected ? LogLevel::info : LogLevel::warning,
                         expected ? "front.gone" : "front.died",
                         {{"pool", settings_->name},
@@ -258,21 +262,30 @@ void FrontKeeper::front_gone(FrontProcess& gone, const ExitVerdict& verdict) {
                          {"reason", supervise::name_of(verdict.cause)},
                          {"detail", verdict.detail},
                          {"rss", gone.memory().rss}});
-    const bool served = &gone == serving_;
-    (served ? serving_ : coming_) = served || &gone == coming_ ? nullptr : coming_;
+    if (served) {
+        serving_ = nullptr;
+    } else if (&gone == coming_) {
+        coming_ = nullptr;
+    }
     if (expected) {
         return;
     }
-    if (serving_ != nullptr) {
+    if (serving_ != nullptr && !failed) {
         hand_over_failed(gone, verdict);
-        return;
+    } else {
+        died(gone, served || failed, verdict);
     }
+}
+
+void FrontKeeper::died(const FrontProcess& gone, bool served, const ExitVerdict& verdict) {
     if (gone.pid() != 0) {
         ++restarts_[std::string(supervise::name_of(verdict.cause))];
     }
-    error_ = std::string(served ? "its front died: " : "its front did not start: ") +
-             first_line(verdict.detail) +
-             (gone.shortage().empty() ? "" : " (" + gone.shortage() + ')');
+    if (serving_ == nullptr) {
+        error_ = std::string(served ? "its front died: " : "its front did not start: ") +
+                 first_line(verdict.detail) +
+                 (gone.shortage().empty() ? "" : " (" + gone.shortage() + ')');
+    }
     const TimePoint now = context_.clock->now();
     start_at_ = now + backoff_.after_death(settings_->restart, std::exchange(worked_, false),
                                            context_.random_share());
@@ -334,50 +347,6 @@ void FrontKeeper::kill_all(const char* why) {
 bool FrontKeeper::owns(pid_t pid) const {
     return std::any_of(fronts_.begin(), fronts_.end(),
                        [pid](const FrontProcess& each) { return each.pid() == pid; });
-}
-
-std::string FrontKeeper::advice() const {
-    const std::string pool = "pool " + settings_->name;
-    if (breaker_.tripped()) {
-        return pool + " is degraded: " + std::to_string(settings_->restart.burst) +
-               " fronts died without a task done: " + error_ +
-               ". Mend it, then: supervise resume " + settings_->name;
-    }
-    if (serving_ == nullptr && coming_ != nullptr &&
-        coming_->state() == FrontProcess::State::connecting &&
-        context_.clock->now() - coming_->launched_at() > slow_time) {
-        return pool +
-               ": its front has not reached the broker yet; its lines in the log "
-               "(front.output) say why";
-    }
-    if (!error_.empty()) {
-        return pool + ": " + error_;
-    }
-    return complaint_;
-}
-
-void FrontKeeper::describe(PoolSnapshot& snapshot) const {
-    const TimePoint now = context_.clock->now();
-    for (auto each = fronts_.rbegin(); each != fronts_.rend(); ++each) {
-        if (each->state() == FrontProcess::State::gone) {
-            continue;
-        }
-        FrontSnapshot& row = snapshot.fronts.emplace_back();
-        row.incarnation = each->incarnation();
-        row.node = each->node();
-        row.state = name_of(each->state());
-        row.pid = each->pid();
-        row.age_seconds = std::chrono::duration<double>(now - each->launched_at()).count();
-        row.rss_bytes = each->memory().rss;
-        row.private_bytes = each->memory().private_bytes;
-    }
-    for (std::size_t i = 0; i < recycle_reasons; ++i) {
-        if (recycles_[i] > 0) {
-            const auto reason = static_cast<RecycleReason>(i);
-            snapshot.front_recycles[std::string(supervise::name_of(reason))] = recycles_[i];
-        }
-    }
-    snapshot.front_restarts = restarts_;
 }
 
 }  // namespace supervise

@@ -43,6 +43,8 @@ class FrontKeeper final : private FrontOwner {
     bool wanted() const { return settings_->front.has_value(); }
     bool ever_ready() const { return ever_ready_; }
     bool any_alive() const { return !fronts_.empty(); }
+    /// Another one is to take over from the one that serves.
+    bool handing_over() const { return serving_ != nullptr && (coming_ != nullptr || asked_); }
     bool tripped() const { return breaker_.tripped(); }
     bool owns(pid_t pid) const;
     /// What is wrong and what to do next; empty when all is well.
@@ -52,6 +54,7 @@ class FrontKeeper final : private FrontOwner {
   private:
     void front_ready(FrontProcess& ready) override;
     void front_trimmed(FrontProcess& trimmed) override;
+    void front_leaves(FrontProcess& leaving) override;
     void front_gone(FrontProcess& gone, const ExitVerdict& verdict) override;
     void start();
     boost::asio::awaitable<void> run(std::list<FrontProcess>::iterator place);
@@ -63,6 +66,7 @@ class FrontKeeper final : private FrontOwner {
     void hand_over_failed(const FrontProcess& failed, const ExitVerdict& verdict);
     void check_line(const MemorySample& fresh);
     void complain(const std::string& text);
+    void died(const FrontProcess& gone, bool served, const ExitVerdict& verdict);
 
     PoolContext& context_;
     std::shared_ptr<const PoolSettings> settings_;

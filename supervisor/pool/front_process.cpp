@@ -30,6 +30,7 @@ FrontProcess::FrontProcess(PoolContext& context, FrontOwner& owner,
       incarnation_(incarnation),
       place_(place),
       node_(front_node(*settings_, place)),
+      limits_(*settings_->front),
       launched_at_(context.clock->now()),
       process_(context, *this) {}
 
@@ -118,6 +119,11 @@ void FrontProcess::message_came(const ipc::Message& message, UniqueFd /*descript
         trimming_ = false;
         memory_ = process_.sample().value_or(memory_);
         owner_.front_trimmed(*this);
+    } else if (std::holds_alternative<ipc::Retire>(message) && state_ == State::ready) {
+        state_ = State::stopping;
+        left_ = true;
+        stop_asked_at_ = context_.clock->now();
+        owner_.front_leaves(*this);
     } else if (const auto* failed = std::get_if<ipc::StartFailed>(&message);
                failed && state_ == State::starting) {
         start_failure_ =
@@ -173,14 +179,19 @@ void FrontProcess::kill(Cause cause, std::string detail) {
     }
 }
 
-void FrontProcess::check(TimePoint now, const FrontSettings& limits) {
+bool FrontProcess::ended_well() const {
+    const std::optional<ExitStatus> status = process_.status();
+    return !own_act_ && status && status->clean();
+}
+
+void FrontProcess::check(TimePoint now) {
     if (const std::optional<MemorySample> sample = process_.sample()) {
         memory_ = *sample;
     }
-    if (limits.hard && memory_.private_bytes >= *limits.hard) {
+    if (limits_.hard && memory_.private_bytes >= *limits_.hard) {
         kill(Cause::memory_hard_limit,
              "killed by supervise: private memory of " + bytes_text(memory_.private_bytes) +
-                 " reached front.memory.hard = " + bytes_text(*limits.hard));
+                 " reached front.memory.hard = " + bytes_text(*limits_.hard));
     } else if (channel_ended_at_ != TimePoint{} && now - channel_ended_at_ > exit_time) {
         broken("it closed its channel and stays");
     } else if (state_ == State::starting && now - launched_at_ > settings_->start_timeout) {
@@ -190,8 +201,8 @@ void FrontProcess::check(TimePoint now, const FrontSettings& limits) {
     }
 }
 
-void FrontProcess::check_stop(TimePoint now, Duration limit) {
-    if (stop_asked_at_ != TimePoint{} && now - stop_asked_at_ > limit) {
+void FrontProcess::check_stop(TimePoint now) {
+    if (stop_asked_at_ != TimePoint{} && now - stop_asked_at_ > limits_.stop_timeout) {
         kill(Cause::shutdown,
              "killed: it still held tasks when its stop_timeout was over; they go "
              "on");

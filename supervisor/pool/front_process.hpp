@@ -19,11 +19,13 @@ class FrontOwner {
     virtual ~FrontOwner() = default;
     virtual void front_ready(FrontProcess& front) = 0;
     virtual void front_trimmed(FrontProcess& front) = 0;
+    /// It stops though nobody here has asked it to: consumes no more, and finishes what it holds.
+    virtual void front_leaves(FrontProcess& front) = 0;
     virtual void front_gone(FrontProcess& front, const ExitVerdict& verdict) = 0;
 };
 
 /// One life of a front: a `celery worker` process that talks to the broker and hands its tasks to
-/// the pool's socket, as a client. Its channel is for its coming up, and for its end with ours.
+/// the pool's socket, as a client. Its channel is for its coming and going, and its end with ours.
 /// Owned by the keeper.
 class FrontProcess final : private PoolProcessOwner {
   public:
@@ -40,10 +42,12 @@ class FrontProcess final : private PoolProcessOwner {
     void hurry();
     void kill(Cause cause, std::string detail);
     void trim();  ///< asks it to collect its garbage and give free memory back
+    /// Its limits are these from now on.
+    void apply(const FrontSettings& limits) { limits_ = limits; }
     /// Samples its memory and enforces its limits; called ten times a second or so.
-    void check(TimePoint now, const FrontSettings& limits);
+    void check(TimePoint now);
     /// Enforces how long it may take to stop.
-    void check_stop(TimePoint now, Duration limit);
+    void check_stop(TimePoint now);
 
     enum class State {
         starting,    ///< it imports the application
@@ -57,6 +61,9 @@ class FrontProcess final : private PoolProcessOwner {
     unsigned place() const { return place_; }
     /// Why its launch failed, if the machine was short of something; else empty.
     const std::string& shortage() const { return shortage_; }
+    bool left() const { return left_; }  ///< it began to stop by itself
+    /// Whether it has ended by itself, with exit code 0.
+    bool ended_well() const;
     int pid() const { return process_.pid(); }
     const std::string& node() const { return node_; }  ///< "work@host"
     const MemorySample& memory() const { return memory_; }
@@ -84,7 +91,9 @@ class FrontProcess final : private PoolProcessOwner {
     unsigned incarnation_;
     unsigned place_;
     std::string node_;
+    FrontSettings limits_;
     State state_ = State::starting;
+    bool left_ = false;
     std::optional<OwnAct> own_act_;
     std::string start_failure_, shortage_;
     std::optional<std::uint64_t> memory_max_;

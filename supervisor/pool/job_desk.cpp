@@ -250,6 +250,10 @@ void JobDesk::forget(Submitter& submitter, TimePoint now) {
 
 void JobDesk::close(TimePoint now) {
     closed_ = true;
+    end_queued(now);
+}
+
+void JobDesk::end_queued(TimePoint now) {
     while (Job* const job = queue_.front()) {
         lose_queued(*job, Cause::shutdown, lost_by_shutdown, now);
     }

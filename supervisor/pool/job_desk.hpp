@@ -70,7 +70,8 @@ class JobDesk {
     /// have not begun: whoever makes those has them elsewhere, too, and makes them again.
     void forget(JobId id);
     void forget(Submitter& submitter, TimePoint now);
-    /// Ends all queued jobs as lost (shutdown) and retries nothing from here on.
+    void end_queued(TimePoint now);  ///< all queued jobs are lost (shutdown), as not begun
+    /// The same, and retries nothing from here on.
     void close(TimePoint now);
 
     const Job* find(JobId id) const;

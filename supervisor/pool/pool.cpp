@@ -107,6 +107,8 @@ void Pool::stop() {
 void Pool::drain(TimePoint now) {
     if (!fronts_.any_alive()) {
         close_desk(now);
+    } else if (paused_ || roster_.wanted() == 0 || (roster_.degraded() && !roster_.can_serve())) {
+        desk_.end_queued(now);  // no worker takes it, and the front would wait for it
     }
     if (now >= grace_until_ + last_chance) {
         close_desk(now);
@@ -129,7 +131,8 @@ void Pool::close_desk(TimePoint now) {
     }
 }
 
-/// It has the application's code, too, and follows the workers to a new generation of it.
+/// It has the application's code, too, and follows the workers to new code: not before, since its
+/// new tasks would find nobody who knows them.
 void Pool::renew_front() {
     if (std::exchange(rolls_seen_, roster_.rolls()) != roster_.rolls() && fronts_.wanted()) {
         fronts_.recycle(RecycleReason::config);
@@ -245,7 +248,15 @@ std::variant<JobId, Rejection> Pool::client_submits(JobDesk::Request request) {
             ipc::Refusal::degraded,
             why.empty() ? "pool " + settings_->name + " has no worker ready yet" : why};
     }
-    return desk_.accept(std::move(request), context_.clock->now());
+    std::variant<JobId, Rejection> answer = desk_.accept(std::move(request), context_.clock->now());
+    if (auto* const refused = std::get_if<Rejection>(&answer);
+        refused != nullptr && refused->reason == ipc::Refusal::unknown_task && takes_calls() &&
+        (roster_.renewing() || fronts_.handing_over())) {
+        // Front and workers have different code for a while: the front is to offer it again.
+        refused->reason = ipc::Refusal::degraded;
+        refused->message += "; the pool is going over to new code";
+    }
+    return answer;
 }
 
 void Pool::client_cancels(JobId id, bool terminate) {
@@ -267,6 +278,9 @@ void Pool::client_signals(JobId id, int number) {
 }
 
 ApiResult<unsigned> Pool::recycle(std::optional<unsigned> slot) {
+    if (!slot && !settings_->preload && fronts_.wanted()) {
+        roster_.renew_template();  // there is none: what it means is that the workers have new code
+    }
     const unsigned asked = roster_.recycle(slot, RecycleReason::requested);
     if (slot && asked == 0) {
         return ApiError{404, "unknown_slot",

@@ -274,6 +274,10 @@ void Roster::settle() {
     }
     start_successors(now);  // and may need a successor itself
     fill_up_spares(now);
+    if (rolling_to_ != 0 && has_rolled_over()) {
+        rolling_to_ = 0;
+        ++rolls_;
+    }
 }
 
 /// Not wanted any more: its worker goes between two jobs, and nobody follows.

@@ -69,12 +69,12 @@ class Roster final : private TemplateKeeperOwner {
     // --- what it knows
     bool tripped() const { return breaker_.tripped(); }
     bool ever_ready() const { return ever_ready_; }
-    /// It tries, and fails: nobody should wait for its first worker.
-    bool fails_to_start() const;
+    bool fails_to_start() const;  ///< it tries: nobody should wait for its first worker
     bool any_alive() const { return !workers_.empty() || keeper_.any_alive(); }
     bool owns(pid_t pid) const;  ///< a process that a worker here has not reaped yet
     unsigned wanted() const { return wanted_; }
     unsigned rolls() const { return rolls_; }  ///< times that all workers followed new code
+    bool renewing() const { return rolling_to_ != 0 || keeper_.renewing(); }  ///< not all have yet
     bool degraded() const { return tripped() || !refusal_.empty(); }
     std::string advice() const;  ///< what is wrong with its workers and what to do; mostly empty
     const LifeBook& book() const { return book_; }
@@ -98,6 +98,7 @@ class Roster final : private TemplateKeeperOwner {
     void fill(Slot& slot, TimePoint now);
     void replace(Slot& slot, TimePoint now);
     void roll_over(Slot& slot);
+    bool has_rolled_over() const;
     void start_successors(TimePoint now);
     bool wants_successor(const Slot& slot) const;
     unsigned replacing() const;
@@ -126,8 +127,8 @@ class Roster final : private TemplateKeeperOwner {
     std::uint32_t spares_made_ = 0;
     Backoff spare_backoff_;
     TimePoint next_spare_at_{};
-    unsigned wanted_;
-    unsigned generation_ = 1, rolls_ = 0;
+    unsigned wanted_, generation_ = 1, rolls_ = 0;
+    unsigned rolling_to_ = 0;  ///< a generation of new code that not every slot has; 0: none
     bool stopping_ = false, ever_ready_ = false;
     Duration warm_up_{};
     MemorySample fresh_;  ///< of the last worker that became ready

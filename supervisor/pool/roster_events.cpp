@@ -119,7 +119,7 @@ void Roster::generation_changed(unsigned generation, bool roll) {
     refusal_.clear();
     trouble_.forget_text();
     if (roll) {
-        ++rolls_;
+        rolling_to_ = generation;
         lines_.reset();
         while (!spares_.empty()) {
             dismiss(*spares_.back(), "config");
@@ -130,6 +130,17 @@ void Roster::generation_changed(unsigned generation, bool roll) {
         }
     }
     settle();
+}
+
+/// Each slot has a worker of the new code, or one that only waits for the old one's last job.
+bool Roster::has_rolled_over() const {
+    const auto is_new = [this](const Worker* worker) {
+        return worker != nullptr && worker->name().generation >= rolling_to_ &&
+               (worker->state() == WorkerState::idle || worker->state() == WorkerState::busy);
+    };
+    return wanted_ > 0 && std::all_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+               return slot.number > wanted_ || is_new(slot.current) || is_new(slot.successor);
+           });
 }
 
 /// What serves goes on until its successor is there; what does not yet, has no use any more.

@@ -41,6 +41,8 @@ class TemplateKeeper final : private TemplateOwner {
     }
     /// Whether workers are forked: they cost milliseconds, and a few megabytes each.
     bool forks() const { return serving_ != nullptr; }
+    /// New code is being imported, for all workers.
+    bool renewing() const { return coming_ != nullptr && roll_; }
     /// Where the next worker comes from; only while can_provide().
     WorkerOrigin origin() const;
     void born(TemplateProcess* parent);    ///< a worker was made with this origin

@@ -75,3 +75,34 @@ TEST_CASE("at the grace's end the front is told to hurry, and all is killed two 
     CHECK(stage.busy().killed);
     CHECK(stage.front().killed);
 }
+
+TEST_CASE("what no worker will take goes back to the front in a drain", "[pool][front]") {
+    FrontStage stage;
+    stage.settings.restart.burst = 1;
+    FakeWorker& front = stage.start_served();
+    JobId queued = 0;
+    SECTION("since the pool is paused") {
+        stage.pool().pause();
+        queued = stage.submit();
+        stage.pool().stop();
+    }
+    SECTION("since its workers die again and again") {
+        const JobId killer = stage.submit();
+        stage.job(stage.worker(1, 1));
+        queued = stage.submit();
+        stage.dies(stage.worker(1, 1), SIGKILL);
+        CHECK(stage.end_of(killer).state == JobState::lost);
+        CHECK(stage.status().state == "degraded");
+        stage.pool().stop();
+    }
+    SECTION("since there is none") {
+        stage.pool().scale(0).value();
+        stage.retires(stage.worker(1, 1));
+        queued = stage.submit();
+        stage.pool().stop();
+    }
+    stage.pass(100ms);
+    CHECK(stage.end_of(queued).state == JobState::lost);
+    CHECK(stage.row(front).state == "stopping");
+    stage.ends(front);
+}

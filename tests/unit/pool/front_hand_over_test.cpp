@@ -208,13 +208,20 @@ TEST_CASE("a reload replaces the front only if its command line has changed", "[
     stage.consumes(3);
 }
 
-TEST_CASE("the front follows its workers to new code", "[pool][front]") {
-    FrontStage stage;
+TEST_CASE("a line that is suspended stays so when the pool is scaled", "[pool][front]") {
+    LineStage stage;
+    stage.host().fresh.rss = 90 * mebi;
     FakeWorker& first = stage.start_served();
+    const std::string advice = stage.status().advice;
+    CHECK_THAT(advice, ContainsSubstring("front.memory.max_rss"));
+    first.memory.rss = 150 * mebi;
+    stage.pool().scale(1).value();
+    stage.pass(1min);
+    CHECK(stage.status().advice == advice);
+    CHECK(stage.logged("front.trimmed").empty());
+    CHECK_FALSE(first.receive());
     PoolSettings next = stage.settings;
-    next.app = "other";
+    next.front->max_rss = 200 * mebi;
     stage.pool().apply(next);
-    FakeWorker& second = stage.consumes(2);
-    stage.hears(first, "SIGTERM");
-    CHECK(second.spec.argv.at(2) == "other");
+    CHECK(stage.status().advice.empty());
 }

@@ -1,7 +1,7 @@
 """The front of a pool that supervise runs: `celery worker` with supervise's pool, whatever pool the
 application has chosen.
 
-Reports on its channel when it consumes, gives memory back when it is asked to, ends with its supervise, and
+Reports on its channel when it consumes and when it leaves, gives memory back when it is asked to, ends with its supervise, and
 follows the size of the pool.
 SUPERVISE_SOCKET is set for it.
 """
@@ -49,8 +49,13 @@ def _prepare(channel: socket.socket, app: str) -> bool:
 
     from celery import signals
 
+    def leave() -> None:
+        with contextlib.suppress(OSError):
+            channel.send(frames.frame(frames.RETIRE))
+
     def tell(sender: Any, **_: Any) -> None:
         sender.pool.follow(sender)
+        sender.pool.leaving = leave
         _retreat_on_sigterm(sender.pool)
         channel.send(frames.frame(frames.READY))
 
@@ -86,6 +91,7 @@ def _retreat_on_sigterm(pool: Any) -> None:
 
     def on_sigterm(number: int, frame: Any) -> None:
         signal.signal(signal.SIGTERM, celerys)
+        pool.leaving()
         retreat = pool.retreat()
         if retreat is None:
             _terminate()

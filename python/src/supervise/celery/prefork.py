@@ -38,6 +38,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
         self._size = int(limit or 0)  # workers that are wanted; with --autoscale perhaps 0 for now
         self._desk: Optional[Desk] = None  # from start to stop
         self._link: Optional[Link] = None
+        self.leaving: Callable[[], object] = lambda: None  # called, perhaps twice, when it takes no more
         self._consumer: Any = None  # whose prefetch count follows the pool's size
 
     @property
@@ -241,6 +242,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
     # --- the end
 
     def on_close(self) -> None:
+        self.leaving()
         if self._desk is not None:
             self._desk.close()
 
