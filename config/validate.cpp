@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <optional>
 
 #include "config/paths.hpp"
@@ -82,6 +83,7 @@ class Validation {
             memory(pool);
             times(pool);
         }
+        nodes();
     }
 
   private:
@@ -302,6 +304,29 @@ class Validation {
                                                " is more than restart.backoff.most = " +
                                                in_quotes(format_time(restart.backoff_most)) +
                                                ": write at most that");
+        }
+    }
+
+    /// Two fronts of one node name would take each other's place.
+    void nodes() {
+        std::map<std::string, const PoolSettings*> taken;
+        for (const PoolSettings& pool : settings_.pools) {
+            if (!pool.front) {
+                continue;
+            }
+            path_ = "pool." + pool.name + '.';
+            std::string second = pool.front->hostname;
+            second.insert(std::min(second.find('@'), second.size()), "-2");
+            for (const std::string& node : {pool.front->hostname, second}) {
+                const auto [place, is_new] = taken.emplace(node, &pool);
+                if (!is_new) {
+                    error("front.hostname", "makes the node name " + in_quotes(node) +
+                                                ", which pool " + place->second->name +
+                                                "'s fronts have, too (the second of two has -2 "
+                                                "before the @): give one of them another hostname");
+                    break;
+                }
+            }
         }
     }
 

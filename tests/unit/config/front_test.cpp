@@ -117,3 +117,17 @@ TEST_CASE("what cannot be is said of a front with the way out", "[config][front]
     const config::Loaded python = load_pool("front = {}\n");
     CHECK_THAT(python.report(), ContainsSubstring("write kind = \"celery\" above it"));
 }
+
+TEST_CASE("no two pools' fronts have a node name in common", "[config][front]") {
+    const auto load_with = [](const std::string& other) {
+        return load_celery("[pool.work.front]\n" + other).report();
+    };
+    const std::string more = "kind = \"celery\"\napp = \"proj\"\n";
+    CHECK(load_with("[pool.mail]\n" + more + "front = {}\n").empty());
+    CHECK(load_with("[pool.work-2]\n" + more).empty());
+    CHECK_THAT(load_with("[pool.work-2]\n" + more + "front = {}\n"),
+               ContainsSubstring("front.hostname makes the node name \"work-2@%h\", which pool "
+                                 "work's fronts have, too"));
+    CHECK_THAT(load_with("[pool.mail]\n" + more + "front.hostname = \"work@%h\"\n"),
+               ContainsSubstring("front.hostname makes the node name \"work@%h\""));
+}
