@@ -1,8 +1,8 @@
 """The front of a pool that supervise runs: `celery worker` with supervise's pool, whatever pool the
 application has chosen.
 
-Reports on its channel when it consumes and when it leaves, gives memory back when it is asked to, ends with its supervise, and
-follows the size of the pool.
+Reports on its channel when it consumes and when it leaves, gives memory back when it is asked to, ends with
+its supervise, and follows the size of the pool.
 SUPERVISE_SOCKET is set for it.
 """
 
