@@ -100,6 +100,26 @@ def test_a_front_that_was_told_to_hang_up_is_followed_by_another(make: Make) -> 
     assert served.get("add", 1, 2) == 3
 
 
+@pytest.mark.parametrize("way", ["remote shutdown", "TERM"])
+def test_a_front_that_shuts_down_by_itself_is_followed_at_once(make: Make, way: str) -> None:
+    served = make(pool={"workers": 2}).serve()
+    held, _ = served.hold("held")
+    if way == "TERM":
+        os.kill(served.fronts()[0]["pid"], signal.SIGTERM)
+    else:
+        served.app.control.shutdown()
+    served.wait_for_front(2)
+    assert [front["state"] for front in served.fronts()] == ["ready", "stopping"]
+    assert served.get("add", 1, 2) == 3
+    assert not held.ready()
+    served.release("held")
+    assert held.get(timeout=60) == "held"
+    served.until(lambda: len(served.fronts()) == 1, "the first to go")
+    assert served.status()["front_restarts"] == {"left": 1}
+    assert served.status()["advice"] == ""
+    assert "front.died" not in served.log()
+
+
 def test_a_second_front_takes_over_while_the_first_finishes_what_it_holds(make: Make) -> None:
     served = make(pool={"workers": 3}).serve()
     held, _ = served.hold("held", task="hold_late")
@@ -228,6 +248,16 @@ def test_a_drain_lets_what_runs_end_and_takes_no_more(make: Make) -> None:
     served.until(lambda: not served.supervises(), "everything to end")
 
 
+def test_a_drain_of_a_paused_pool_gives_back_what_waits(make: Make) -> None:
+    served = make(pool={"grace": "10m"}).serve()
+    served.supervise_says("pause", "work")
+    waiting = [served.send("add", number, 1) for number in range(6)]
+    served.until(lambda: served.status()["jobs"]["queued"] == 2, "the pool to be handed what it can run")
+    assert served.stop() == 0  # long before the grace is over
+    served.serve()
+    assert [result.get(timeout=60) for result in waiting] == [1, 2, 3, 4, 5, 6]
+
+
 def test_what_still_runs_at_the_graces_end_goes_back_to_the_broker(make: Make) -> None:
     served = make(pool={"grace": "1s"}).serve()
     held, _ = served.hold("held", task="hold_late")
@@ -272,6 +302,20 @@ def test_new_code_reaches_the_front_too(make: Make) -> None:
     served.until(lambda: len(served.fronts()) == 1, "the one that knows no such task to go")
     assert served.get("new") == "new"
     assert served.status()["front_recycles"] == {"config": 1}
+
+
+@pytest.mark.parametrize("preload", [True, False], ids=["forked", "spawned"])
+def test_a_task_that_is_new_waits_for_workers_that_know_it(make: Make, preload: bool) -> None:
+    served = make(pool={"preload": preload}).serve()
+    held, _ = served.hold("held")
+    project = served.folder / "proj.py"
+    project.write_text(project.read_text() + "\n@app.task\ndef new():\n    return 'new'\n")
+    served.supervise_says("recycle", "work", *(["--template"] if preload else []))
+    served.release("held")
+    served.wait_for_front(2)
+    served.until(lambda: len(served.fronts()) == 1, "the one that knows no such task to go")
+    assert [served.get("new") for _ in range(10)] == ["new"] * 10
+    assert held.get(timeout=60) == "held"
 
 
 def test_the_front_ends_with_a_supervise_that_was_killed(make: Make) -> None:

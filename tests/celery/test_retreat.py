@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from brokers import Redis, redis
+from celery.worker import state as worker_state
 from celery_front import BINARY
 from kombu.asynchronous import Hub
 from served import Served
@@ -116,3 +117,26 @@ def test_a_front_goes_on_leaving_when_the_brokers_connection_breaks_meanwhile() 
     later.pop()()
     assert queues == {}
     assert later[-1] == retreat._look
+
+
+@pytest.mark.parametrize(
+    ("kind", "reads", "may_go"),
+    [("redis", False, True), ("redis", True, False), ("amqp", True, True), ("SQS", False, False)],
+)
+def test_a_front_waits_for_a_message_only_where_one_may_come(
+    kind: str, reads: bool, may_go: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervise.celery.retreat._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("supervise.celery.retreat._QUIET_SECONDS", 1000)
+    monkeypatch.setattr(worker_state, "should_stop", None)
+    consumer = SimpleNamespace(
+        app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={}))),
+        connection=SimpleNamespace(transport=SimpleNamespace(driver_type=kind)),
+        task_consumer=SimpleNamespace(channel=SimpleNamespace(_in_poll=reads)),
+        timer=SimpleNamespace(schedule=SimpleNamespace(queue=[])),
+        task_buckets={},
+    )
+    desk: Any = SimpleNamespace(close=lambda: None, held=list, busy=0)
+    loop: Any = SimpleNamespace(later=lambda _, function: None)
+    Retreat(consumer, desk, loop, lambda: None).begin()
+    assert worker_state.should_stop == (0 if may_go else None)

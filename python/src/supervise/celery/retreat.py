@@ -24,6 +24,7 @@ _log = logging.getLogger("celery.pool")
 _LOOK_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0  # by then the next front listens for certain
 _MOST_REVOKES, _REVOKES_A_MESSAGE = 10_000, 1000  # the newest; older ones it has from mingle
+_SETTLE_SECONDS = 0.3  # for some looks
 _QUIET_SECONDS = 2.5  # a read that is under way in the broker ends within one or two
 
 
@@ -69,8 +70,20 @@ class Retreat:
         for queue in list(self._consumer.app.amqp.queues.consume_from):
             self._consumer.cancel_task_queue(queue)
         self._hand_back()
-        if not self._desk.busy and time.monotonic() - self._since >= _QUIET_SECONDS:
+        if not self._desk.busy and time.monotonic() - self._since >= self._quiet_seconds():
             worker_state.should_stop = 0
+
+    def _quiet_seconds(self) -> float:
+        return _QUIET_SECONDS if self._may_fetch() else _SETTLE_SECONDS
+
+    def _may_fetch(self) -> bool:
+        """Whether a message may come though nothing is consumed any more."""
+        connection = self._consumer.connection
+        kind = connection.transport.driver_type if connection is not None else ""
+        if kind == "amqp":
+            return False  # its broker has confirmed the cancelling
+        channel = getattr(self._consumer.task_consumer, "channel", None)
+        return kind != "redis" or bool(getattr(channel, "_in_poll", True))  # a BRPOP is under way
 
     def _hand_back(self) -> None:
         self._forget_waiting()
