@@ -120,15 +120,23 @@ def test_a_front_goes_on_leaving_when_the_brokers_connection_breaks_meanwhile() 
 
 
 @pytest.mark.parametrize(
-    ("kind", "reads", "may_go"),
-    [("redis", False, True), ("redis", True, False), ("amqp", True, True), ("SQS", False, False)],
+    ("kind", "reads", "revoked", "may_go"),
+    [
+        ("redis", False, [], True),
+        ("redis", True, [], False),
+        ("amqp", True, [], True),
+        ("amqp", True, ["an-id"], False),
+        ("SQS", False, [], False),
+    ],
 )
-def test_a_front_waits_for_a_message_only_where_one_may_come(
-    kind: str, reads: bool, may_go: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_front_stays_only_where_a_message_may_come_or_revokes_are_to_be_told(
+    kind: str, reads: bool, revoked: list[str], may_go: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("supervise.celery.retreat._SETTLE_SECONDS", 0)
     monkeypatch.setattr("supervise.celery.retreat._QUIET_SECONDS", 1000)
     monkeypatch.setattr(worker_state, "should_stop", None)
+    monkeypatch.setattr(worker_state, "revoked", revoked)
+    monkeypatch.setattr(Retreat, "_pass_revokes_on", lambda self: None)
     consumer = SimpleNamespace(
         app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={}))),
         connection=SimpleNamespace(transport=SimpleNamespace(driver_type=kind)),

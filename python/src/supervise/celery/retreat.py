@@ -74,7 +74,8 @@ class Retreat:
             worker_state.should_stop = 0
 
     def _quiet_seconds(self) -> float:
-        return _QUIET_SECONDS if self._may_fetch() else _SETTLE_SECONDS
+        # What was revoked is passed on a second time after a while.
+        return _QUIET_SECONDS if worker_state.revoked or self._may_fetch() else _SETTLE_SECONDS
 
     def _may_fetch(self) -> bool:
         """Whether a message may come though nothing is consumed any more."""
