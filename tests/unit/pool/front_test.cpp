@@ -121,13 +121,13 @@ TEST_CASE("a front that the machine is too short for does not degrade the pool",
     FakeWorker& front = stage.start_served();
     stage.host().launch_failure = "/usr/bin/python3";
     stage.host().launch_error = EAGAIN;
-    stage.dies(front, SIGKILL);
+    stage.ends(front, 1);
     REQUIRE(stage.pass_until(60s, [&] { return stage.host().failed_launches == 4; }));
     CHECK(stage.status().state == "running");
     CHECK_THAT(stage.status().advice,
                ContainsSubstring("its front did not start: exec /usr/bin/python3: Resource "
                                  "temporarily unavailable (a limit of processes is reached"));
-    CHECK(stage.status().front_restarts == std::map<std::string, std::uint64_t>{{"signal", 1}});
+    CHECK(stage.status().front_restarts == std::map<std::string, std::uint64_t>{{"exit", 1}});
     stage.host().launch_failure.clear();
     stage.consumes(6);
     CHECK(stage.status().advice.empty());
