@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstring>
 
 #include "base/task_group.hpp"
 
@@ -76,7 +78,12 @@ Result<void> HttpServer::open() {
     return {};
 }
 
-void HttpServer::let_owners_in() { ::chmod(socket_path().c_str(), 0666); }
+void HttpServer::let_owners_in() {
+    if (::chmod(socket_path().c_str(), 0666) != 0) {
+        logger_.warning("control.closed_to_owners",
+                        {{"path", socket_path()}, {"error", std::strerror(errno)}});
+    }
+}
 
 std::optional<std::string> HttpServer::tcp_address() const {
     for (const Listener& listener : listeners_) {

@@ -120,11 +120,13 @@ def _end_on_hangup(worker: Any, sig: str = "SIGHUP") -> None:
 
 
 def _listen(channel: socket.socket) -> None:
-    """The channel ends when supervise does."""
-    with contextlib.suppress(OSError):
-        while frame := channel.recv(frames.MAX_FRAME + 1):
-            if isinstance(_decode.decode(frame), messages.Trim):
-                channel.send(frames.trimmed(trim()))
-    _terminate()
-    time.sleep(_LAST_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)
+    """The channel ends when supervise does. What ends this ends the front: nothing else would see it."""
+    try:
+        with contextlib.suppress(OSError):
+            while frame := channel.recv(frames.MAX_FRAME + 1):
+                if isinstance(_decode.decode(frame), messages.Trim):
+                    channel.send(frames.trimmed(trim()))
+    finally:
+        _terminate()
+        time.sleep(_LAST_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
